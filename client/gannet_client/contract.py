@@ -1,0 +1,52 @@
+"""The names that training, export, serving and client share: each stands here and nowhere else.
+
+Signatures of a noise-to-image model. Every input and output is batch-first and of rank at least 1, because
+TensorFlow Serving merges requests along dimension 0 and refuses scalars; zero rows are legal everywhere.
+
+================== ========================= =======================================================
+signature          inputs                    outputs
+================== ========================= =======================================================
+``serving_default``  ``noise`` float32 [B, Z]  ``images`` float32 [B, H, W, C] in [-1, 1]
+``pixels``           ``noise``                 ``pixels`` uint8 [B, H, W, C], see :data:`PIXELS`
+``png``              ``noise``                 ``png`` string [B], one PNG file each
+``latents``          ``seeds`` int64 [B]       ``noise`` float32 [B, Z]
+``seeded_pixels``    ``seeds`` int64 [B]       ``pixels``
+``seeded_png``       ``seeds`` int64 [B]       ``png``
+``card``             ``rows`` int64 [B]        ``card`` string [B], the model card as JSON
+================== ========================= =======================================================
+"""
+
+from typing import Final
+
+# Signatures.
+SERVING_DEFAULT: Final = "serving_default"
+PIXELS: Final = "pixels"
+"""``clip(round((images + 1) * 127.5), 0, 255)`` as uint8; also the name of the output."""
+PNG: Final = "png"
+LATENTS: Final = "latents"
+SEEDED_PIXELS: Final = "seeded_pixels"
+SEEDED_PNG: Final = "seeded_png"
+CARD: Final = "card"
+SIGNATURES: Final = (SERVING_DEFAULT, PIXELS, PNG, LATENTS, SEEDED_PIXELS, SEEDED_PNG, CARD)
+
+# Tensors that are not named like their signature.
+NOISE: Final = "noise"
+IMAGES: Final = "images"
+SEEDS: Final = "seeds"
+ROWS: Final = "rows"
+
+# Files of a version directory, relative to `<models>/<name>/<version>/`.
+CARD_FILE: Final = "assets.extra/gannet.json"
+CARD_FORMAT: Final = 1
+"""The one `format` of a model card that this release reads; any other is refused."""
+
+STAGING_PREFIX: Final = ".staging-"
+"""A version under construction: not a number, therefore invisible to every server."""
+
+# Services, in gRPC's own spelling.
+PREDICTION_SERVICE: Final = "tensorflow.serving.PredictionService"
+MODEL_SERVICE: Final = "tensorflow.serving.ModelService"
+
+GRPC_PORT: Final = 8500
+REST_PORT: Final = 8501
+LOOPBACK: Final = "127.0.0.1"
