@@ -1,1 +1,61 @@
+"""Ask a TensorFlow Serving for images, without TensorFlow.
+
+>>> from gannet_client import Client
+>>> with Client("127.0.0.1:8500", model="digits") as client:  # doctest: +SKIP
+...     images = client.generate(16, seed=7)
+>>> images.array.shape  # doctest: +SKIP
+(16, 32, 32, 1)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from gannet_client.errors import (
+    GannetError,
+    ModelError,
+    RequestRejected,
+    RequestTimeout,
+    ServerUnreachable,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from gannet_client.client import Client
+    from gannet_client.generation import Generation
+    from gannet_client.schema import Signature, TensorSpec, VersionStatus
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Client",
+    "GannetError",
+    "Generation",
+    "ModelError",
+    "RequestRejected",
+    "RequestTimeout",
+    "ServerUnreachable",
+    "Signature",
+    "TensorSpec",
+    "UsageError",
+    "VersionStatus",
+    "__version__",
+]
+
+# Loaded on first use (PEP 562): whoever needs `gannet_client.contract` alone does not pay for gRPC.
+_LAZY: Final = {
+    "Client": "gannet_client.client",
+    "Generation": "gannet_client.generation",
+    "Signature": "gannet_client.schema",
+    "TensorSpec": "gannet_client.schema",
+    "VersionStatus": "gannet_client.schema",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

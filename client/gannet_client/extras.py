@@ -1,0 +1,48 @@
+"""What the base install leaves out, and how to get it."""
+
+from types import TracebackType
+from typing import Final
+
+from gannet_client.errors import UsageError
+
+_MODULES: Final = {
+    "PIL": "cli",
+    "click": "cli",
+    "matplotlib": "cli",
+    "rich": "cli",
+    "keras": "export",
+    "tensorflow": "export",
+    "pydantic": "train",
+    "scipy": "train",
+    "sklearn": "train",
+    "tensorboard": "train",
+    "grpc_health": "serve",
+    "grpc_reflection": "serve",
+    "tensorflow_serving": "serve",
+}
+_PACKAGES: Final = {"gannet_training": "train", "gannet_export": "export", "gannet_serving": "serve"}
+
+
+class MissingExtra(UsageError, ImportError):
+    """A feature was asked for whose libraries are not installed; the message says which extra brings them."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """What to tell the user about a module that was not found; None if no extra would bring it.
+
+    The extra named is that of the package which needed the module, so that one installation is enough.
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in _MODULES:
+        return None
+    extra = _extra_of_caller(error.__traceback__) or _MODULES[module]
+    return MissingExtra(f"this needs {module}, which is missing; pip install 'gannet-toolkit[{extra}]'")
+
+
+def _extra_of_caller(traceback: TracebackType | None) -> str | None:
+    while traceback is not None:
+        package = str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _PACKAGES:
+            return _PACKAGES[package]
+        traceback = traceback.tb_next
+    return None
