@@ -1,0 +1,203 @@
+"""A TensorFlow Serving in miniature that speaks through the official stubs: the referee of the wire."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+SHAPE = (6, 5, 3)
+State = get_model_status_pb2.ModelVersionStatus.State
+
+
+def draw(seeds: Any, version: int) -> np.ndarray:
+    """The fake model: every image is a function of its seed and the version."""
+    positions = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    values = np.asarray(seeds, np.int64).reshape(-1, 1, 1, 1) * 31 + positions * 7 + version * 101
+    return (values % 256).astype(np.uint8)
+
+
+def listed(array: np.ndarray) -> Any:
+    """As TensorFlow Serving answers by default: every value in `int_val`."""
+    proto = tf.make_tensor_proto(array[:0], shape=array.shape)
+    proto.int_val.extend(array.ravel().tolist())
+    return proto
+
+
+class FakeServing(
+    prediction_service_pb2_grpc.PredictionServiceServicer, model_service_pb2_grpc.ModelServiceServicer
+):
+    """One model `digits`; what it serves and how it answers is set by the test."""
+
+    def __init__(self) -> None:
+        self.states = {1: State.AVAILABLE}
+        self.errors: dict[int, tuple[int, str]] = {}
+        self.labels = {"stable": 1}
+        self.card: Any = {"format": 1, "family": "dcgan"}
+        self.encode: Callable[[np.ndarray], Any] = tf.make_tensor_proto
+        self.pixels: Callable[[np.ndarray, int], np.ndarray] = draw
+        self.fail_with: tuple[grpc.StatusCode, str] | None = None
+        self.release = threading.Event()
+        self.release.set()
+        self.requests: list[Any] = []
+        self.remaining: list[float] = []
+        self.user_agents: list[str] = []
+
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        version = self._admit(request, context)
+        signature = request.model_spec.signature_name
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = version
+        response.model_spec.signature_name = signature
+        if signature == "seeded_pixels":
+            response.outputs["pixels"].CopyFrom(self.encode(self.pixels(inputs["seeds"], version)))
+        elif signature == "card":
+            cards = [json.dumps(self.card).encode()] * len(inputs["rows"])
+            response.outputs["card"].CopyFrom(tf.make_tensor_proto(cards))
+        elif signature == "echo":
+            for name, value in inputs.items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+        else:
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.'
+            )
+        return response
+
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        version = self._admit(request, context)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        pixels = signatures.signature_def["seeded_pixels"]
+        pixels.inputs["seeds"].dtype = tf.int64.as_datatype_enum
+        pixels.inputs["seeds"].tensor_shape.dim.add(size=-1)
+        pixels.outputs["pixels"].dtype = tf.uint8.as_datatype_enum
+        for size in (-1, *SHAPE):
+            pixels.outputs["pixels"].tensor_shape.dim.add(size=size)
+        signatures.signature_def["other"].outputs["text"].dtype = tf.string.as_datatype_enum
+        signatures.signature_def["other"].outputs["text"].tensor_shape.unknown_rank = True
+        signatures.signature_def["__saved_model_init_op"].outputs["init"].name = "NoOp"
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.version.value = version
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self._observe(request, context)
+        if request.model_spec.name != "digits" or not self.states:
+            context.abort(
+                grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {request.model_spec.name}"
+            )
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for version, state in sorted(self.states.items(), reverse=True):
+            entry = response.model_version_status.add(version=version, state=state)
+            entry.status.error_code, entry.status.error_message = self.errors.get(version, (0, ""))
+        return response
+
+    def _observe(self, request: Any, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        self.remaining.append(context.time_remaining())
+        self.user_agents.append(dict(context.invocation_metadata())["user-agent"])
+        self.release.wait(60)
+        if self.fail_with:
+            context.abort(*self.fail_with)
+
+    def _admit(self, request: Any, context: grpc.ServicerContext) -> int:
+        self._observe(request, context)
+        spec = request.model_spec
+        version, wanted = self._resolve(spec, context)
+        if spec.name != "digits" or self.states.get(version) != State.AVAILABLE:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")
+        return version
+
+    def _resolve(self, spec: Any, context: grpc.ServicerContext) -> tuple[int, str]:
+        kind = spec.WhichOneof("version_choice")
+        if kind == "version_label" and spec.version_label not in self.labels:
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"Unrecognized servable version label: {spec.version_label}",
+            )
+        if kind is None:
+            available = [v for v, state in self.states.items() if state == State.AVAILABLE]
+            return max(available, default=0), f"Latest({spec.name})"
+        version = self.labels[spec.version_label] if kind == "version_label" else spec.version.value
+        return version, f"Specific({spec.name}, {version})"
+
+
+class Running:
+    """A gRPC server on a port of its own; `fake` is None for one that knows no service."""
+
+    def __init__(self, fake: FakeServing | None, port: int = 0) -> None:
+        self.server = grpc.server(ThreadPoolExecutor(8))
+        if fake:
+            prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(fake, self.server)
+            model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, self.server)
+        self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop(None).wait()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServing]:
+    serving = FakeServing()
+    yield serving
+    serving.release.set()
+
+
+@pytest.fixture
+def target(fake: FakeServing) -> Iterator[str]:
+    """The address of a server with the fake model."""
+    running = Running(fake)
+    yield f"127.0.0.1:{running.port}"
+    fake.release.set()
+    running.stop()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Starts further servers: `start(fake_or_none, port)`."""
+    started: list[Running] = []
+
+    def start_one(fake: FakeServing | None, port: int = 0) -> Running:
+        started.append(Running(fake, port))
+        return started[-1]
+
+    yield start_one
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def drawn() -> Callable[[Any, int], np.ndarray]:
+    """What the fake model draws from seeds: `drawn(seeds, version)`."""
+    return draw
+
+
+@pytest.fixture
+def as_listed() -> Callable[[np.ndarray], Any]:
+    """An encoding for `fake.encode`: every value in `int_val`."""
+    return listed
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nothing listens."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,405 @@
+"""The client against a server that speaks through the official stubs."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from gannet_client import (
+    Client,
+    GannetError,
+    ModelError,
+    RequestRejected,
+    RequestTimeout,
+    ServerUnreachable,
+    Signature,
+    TensorSpec,
+    UsageError,
+    VersionStatus,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+AVAILABLE, LOADING, END = 30, 20, 50
+int64s = st.integers(-(2**63), 2**63 - 1)
+
+
+@pytest.fixture
+def client(target: str) -> Any:
+    with Client(target, model="digits") as client:
+        yield client
+
+
+def seeds_of(request: Any) -> int:
+    return request.inputs["seeds"].tensor_shape.dim[0].size
+
+
+@pytest.mark.parametrize("encoding", ["content", "listed"])
+def test_images_come_in_the_order_of_their_seeds(
+    client: Client, fake: Any, drawn: Any, as_listed: Any, encoding: str
+) -> None:
+    if encoding == "listed":
+        fake.encode = as_listed
+    images = client.generate(130, seed=7)
+    assert images.seeds.tolist() == list(range(7, 137))
+    assert images.array.dtype == np.uint8 and images.array.flags.writeable
+    assert np.array_equal(images.array, drawn(range(7, 137), 1))
+    assert (images.model, images.version, len(images)) == ("digits", 1, 130)
+    assert [seeds_of(request) for request in fake.requests] == [64, 64, 2]
+
+
+@given(seeds=st.lists(int64s, max_size=150))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_seeds_may_be_listed(client: Client, drawn: Any, seeds: list[int]) -> None:
+    for given_as in (seeds, np.array(seeds, np.int64)):
+        images = client.generate(seeds=given_as)
+        assert images.seeds.tolist() == seeds
+        assert np.array_equal(images.array, drawn(seeds, 1))
+
+
+def test_no_image_at_all_still_tells_the_shape_and_never_sends_zero_rows(client: Client, fake: Any) -> None:
+    for images in (client.generate(0), client.generate(seeds=[])):
+        assert images.array.shape == (0, 6, 5, 3)
+        assert images.array.dtype == np.uint8 and images.seeds.dtype == np.int64 and images.version == 1
+    assert [seeds_of(request) for request in fake.requests] == [1, 1]
+
+
+def test_without_a_seed_the_seeds_are_random_and_reported(client: Client) -> None:
+    first, second = client.generate(3), client.generate(3)
+    assert first.seeds.tolist() != second.seeds.tolist()
+    assert np.diff(first.seeds).tolist() == [1, 1]
+    assert np.array_equal(client.generate(seeds=first.seeds).array, first.array)
+
+
+def test_the_highest_version_answers_unless_another_is_asked_for(
+    client: Client, fake: Any, drawn: Any
+) -> None:
+    fake.states = {1: AVAILABLE, 2: AVAILABLE, 3: LOADING}
+    for options, version in (({}, 2), ({"version": 1}, 1), ({"version_label": "stable"}, 1)):
+        images = client.generate(1, seed=0, **options)
+        assert images.version == version
+        assert np.array_equal(images.array, drawn([0], version))
+
+
+def test_a_new_version_in_the_middle_does_not_mix_in(client: Client, fake: Any, drawn: Any) -> None:
+    def publish_then_draw(seeds: Any, version: int) -> np.ndarray:
+        fake.states[2] = AVAILABLE
+        return drawn(seeds, version)
+
+    fake.pixels = publish_then_draw
+    images = client.generate(200, seed=0)
+    assert images.version == 1
+    assert np.array_equal(images.array, drawn(range(200), 1))
+    assert client.generate(1).version == 2
+
+
+def test_one_deadline_covers_all_requests(client: Client, fake: Any, drawn: Any) -> None:
+    def draw_slowly(seeds: Any, version: int) -> np.ndarray:
+        time.sleep(0.2)
+        return drawn(seeds, version)
+
+    fake.pixels = draw_slowly
+    client.generate(130, seed=0, timeout=8)
+    assert len(fake.remaining) == 3
+    assert max(fake.remaining) <= 8
+    assert fake.remaining[2] < 7.7  # what the first two took is gone
+
+
+def test_answers_above_the_default_limit_of_grpc_are_read(client: Client, fake: Any) -> None:
+    fake.pixels = lambda seeds, _: np.zeros((len(seeds), 1024, 1024, 1), np.uint8)
+    assert client.generate(8, seed=0).array.nbytes == 8 << 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "how many"),
+        ({"n": -1}, "n must be an integer from 0 to"),
+        ({"n": 1.5}, "n must be an integer; received 1.5"),
+        ({"n": "3"}, "n must be an integer"),
+        ({"n": 1, "seed": 0.5}, "seed must be an integer; received 0.5"),
+        ({"n": 1, "seed": 2**63}, "seed must be an integer from"),
+        ({"n": 2, "seed": 2**63 - 1}, "the last seed must be an integer from"),
+        ({"seed": 1}, "how many"),
+        ({"n": 2, "seeds": [1, 2]}, "not both"),
+        ({"seed": 1, "seeds": [1, 2]}, "not both"),
+        ({"seeds": [0.5]}, "flat sequence of integers"),
+        ({"seeds": [2**63]}, "flat sequence of integers"),
+        ({"seeds": [-1, 2**63]}, "flat sequence of integers"),
+        ({"seeds": [2**80]}, "flat sequence of integers"),
+        ({"seeds": [[1], [2]]}, "flat sequence of integers"),
+        ({"seeds": [[1], [2, 3]]}, "flat sequence of integers"),
+        ({"seeds": [True]}, "flat sequence of integers"),
+        ({"seeds": "0-3"}, "flat sequence of integers"),
+        ({"n": 1, "version": 1, "version_label": "stable"}, "not both"),
+        ({"n": 1, "version": 2**63}, "version must be an integer from"),
+        ({"n": 1, "timeout": 0}, "timeout must be a positive number"),
+        ({"n": 1, "timeout": float("nan")}, "timeout must be a positive number"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_sent(
+    client: Client, fake: Any, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        client.generate(**arguments)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"model": ""},
+        {"model": None},
+        {"model": "digits", "target": "localhost"},
+        {"model": "digits", "target": None},
+        {"model": "digits", "timeout": -1},
+        {"model": "digits", "max_message_bytes": 0},
+        {"model": "digits", "max_message_bytes": 1 << 31},
+    ],
+)
+def test_a_client_refuses_bad_settings(arguments: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="received"):
+        Client(**arguments)
+
+
+def assert_clear(error: BaseException, *parts: str) -> None:
+    assert "\n" not in str(error)
+    for part in parts:
+        assert part in str(error)
+
+
+def test_nothing_listens(free_port: int) -> None:
+    target = f"127.0.0.1:{free_port}"
+    with Client(target, model="digits") as client, pytest.raises(ServerUnreachable) as caught:
+        client.generate(1)
+    assert_clear(caught.value, "model 'digits'", target, "no server answers")
+    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"version": 9}, ["Specific(digits, 9)", "no such model or version"]),
+        ({"version_label": "canary"}, ["no such version label", "canary"]),
+    ],
+)
+def test_an_unknown_version(client: Client, target: str, options: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ModelError) as caught:
+        client.generate(1, **options)
+    assert_clear(caught.value, "model 'digits'", target, *parts)
+    assert caught.value.exit_code == 4
+
+
+def test_an_unknown_model(target: str) -> None:
+    with Client(target, model="nope") as client:
+        for call in (lambda: client.generate(1), client.metadata, client.status, client.card):
+            with pytest.raises(ModelError, match=r"model 'nope'.*no such model or version"):
+                call()
+
+
+def test_an_unknown_signature(client: Client) -> None:
+    with pytest.raises(ModelError, match=r'no such signature.*"nosig" not found'):
+        client.predict({}, signature="nosig")
+
+
+def test_no_answer_in_time(client: Client, fake: Any, target: str) -> None:
+    fake.release.clear()
+    with pytest.raises(RequestTimeout) as caught:
+        client.generate(1, timeout=0.2)
+    assert_clear(caught.value, "model 'digits'", target, "no complete answer in time")
+    assert caught.value.exit_code == 124
+    assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "error", "advice"),
+    [
+        ("UNAVAILABLE", "The batch scheduling queue to which ... is full", RequestRejected, "overloaded"),
+        ("UNAVAILABLE", "Model labels does not init yet.stable", ModelError, "no such model or version"),
+        ("UNAVAILABLE", "Socket closed", ServerUnreachable, "no server answers"),
+        ("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted", RequestRejected, "overloaded"),
+        ("INVALID_ARGUMENT", "Matrix size-incompatible:\n\t [[{{node X}}]]", RequestRejected, "refused"),
+        ("INTERNAL", "x" * 5000, RequestRejected, "refused or failed"),
+        ("FAILED_PRECONDITION", "something else", RequestRejected, "refused or failed"),
+    ],
+)
+def test_the_servers_refusals(
+    client: Client, fake: Any, target: str, code: str, text: str, error: type[GannetError], advice: str
+) -> None:
+    fake.fail_with = (grpc.StatusCode[code], text)
+    with pytest.raises(error) as caught:
+        client.generate(1)
+    assert type(caught.value) is error
+    assert_clear(caught.value, "model 'digits'", target, advice, code)
+    assert len(str(caught.value)) < 700
+
+
+def test_a_server_of_another_kind(start: Any) -> None:
+    target = f"127.0.0.1:{start(None).port}"
+    with Client(target, model="digits") as client, pytest.raises(RequestRejected, match="gRPC port"):
+        client.generate(1)
+
+
+def test_an_answer_larger_than_allowed(target: str) -> None:
+    with Client(target, model="digits", max_message_bytes=1000) as client:
+        assert len(client.generate(1)) == 1
+        with pytest.raises(RequestRejected, match="raise max_message_bytes"):
+            client.generate(64)
+
+
+def test_an_answer_that_would_expand_beyond_the_limit(client: Client, fake: Any, as_listed: Any) -> None:
+    def bomb(array: np.ndarray) -> Any:
+        proto = as_listed(array)
+        proto.tensor_shape.dim[1].size = 1 << 40
+        return proto
+
+    fake.encode = bomb
+    with pytest.raises(RequestRejected, match=r"output 'pixels' is malformed.*expand"):
+        client.generate(1)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        lambda seeds, _: np.zeros((len(seeds), 4, 4, 1), np.float32),
+        lambda seeds, _: np.zeros((len(seeds), 4, 4), np.uint8),
+        lambda seeds, _: np.zeros((len(seeds) + 1, 4, 4, 1), np.uint8),
+    ],
+)
+def test_a_model_that_draws_something_else(client: Client, fake: Any, pixels: Any) -> None:
+    fake.pixels = pixels
+    with pytest.raises(ModelError) as caught:
+        client.generate(2)
+    assert_clear(caught.value, "model 'digits'", "uint8 [2, H, W, C]", "received")
+
+
+def test_predict_runs_any_signature(client: Client, fake: Any) -> None:
+    inputs = {"x": np.eye(3, dtype=np.float32), "text": np.array([b"a\0", b"\xff"], object)}
+    outputs = client.predict(inputs, signature="echo", version=1)
+    assert sorted(outputs) == ["text", "x"]
+    assert np.array_equal(outputs["x"], inputs["x"]) and outputs["x"].dtype == np.float32
+    assert outputs["text"].tolist() == [b"a\0", b"\xff"]
+    assert fake.requests[0].model_spec.version.value == 1
+    with pytest.raises(UsageError, match="input 'x' cannot be sent"):
+        client.predict({"x": [1j]}, signature="echo")
+
+
+def test_metadata_tells_dtypes_and_shapes(client: Client) -> None:
+    assert client.metadata() == {
+        "seeded_pixels": Signature(
+            inputs={"seeds": TensorSpec("int64", (None,))},
+            outputs={"pixels": TensorSpec("uint8", (None, 6, 5, 3))},
+        ),
+        "other": Signature(inputs={}, outputs={"text": TensorSpec("bytes", None)}),
+    }
+
+
+def test_the_card_is_read(client: Client, fake: Any) -> None:
+    assert client.card() == {"format": 1, "family": "dcgan"}
+    assert fake.requests[0].inputs["rows"].tensor_shape.dim[0].size == 1
+
+
+@pytest.mark.parametrize(
+    ("card", "message"), [({"format": 2}, "format 2; this release reads 1"), ([], "'list'")]
+)
+def test_a_card_of_another_format_is_refused(client: Client, fake: Any, card: Any, message: str) -> None:
+    fake.card = card
+    with pytest.raises(ModelError, match=message):
+        client.card()
+
+
+def test_status_lists_every_version(client: Client, fake: Any) -> None:
+    fake.states = {1: AVAILABLE, 2: END, 3: LOADING}
+    fake.errors = {2: (11, "Read less bytes\nthan requested")}
+    assert client.status() == [
+        VersionStatus(3, "LOADING"),
+        VersionStatus(2, "END", "OUT_OF_RANGE", "Read less bytes than requested"),
+        VersionStatus(1, "AVAILABLE"),
+    ]
+
+
+def test_ready_at_once_is_the_highest_available_version(client: Client, fake: Any) -> None:
+    fake.states = {1: AVAILABLE, 2: AVAILABLE, 3: LOADING}
+    assert client.wait_ready() == 2
+
+
+def test_waiting_outlasts_a_server_that_starts_and_loads(free_port: int, fake: Any, start: Any) -> None:
+    fake.states = {}
+
+    def load() -> None:
+        start(fake, free_port)
+        while not fake.requests:  # the model is unknown, as seen by the client
+            pass
+        fake.states = {1: LOADING}
+        while len(fake.requests) < 3:
+            pass
+        fake.states = {1: AVAILABLE}
+
+    with Client(f"127.0.0.1:{free_port}", model="digits", timeout=60) as client:
+        with pytest.raises(ServerUnreachable):
+            client.status()
+        loading = threading.Thread(target=load)
+        loading.start()
+        assert client.wait_ready() == 1
+        loading.join()
+        assert len(client.generate(1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("states", "errors", "seen"),
+    [
+        ({1: LOADING}, {}, "version 1 LOADING"),
+        ({1: END}, {1: (11, "bad file")}, "version 1 END (OUT_OF_RANGE: bad file)"),
+        ({}, {}, "no such model or version"),
+    ],
+)
+def test_waiting_ends_with_what_was_seen_last(
+    client: Client, target: str, fake: Any, states: Any, errors: Any, seen: str
+) -> None:
+    fake.states, fake.errors = states, errors
+    with pytest.raises(RequestTimeout) as caught:
+        client.wait_ready(0.5)
+    assert_clear(caught.value, "not ready within 0.5 s", "model 'digits'", target, seen)
+
+
+def test_waiting_for_a_silent_server_ends_too(client: Client, fake: Any) -> None:
+    fake.release.clear()
+    with pytest.raises(RequestTimeout, match="no answer"):
+        client.wait_ready(0.2)
+
+
+def test_waiting_for_nobody_ends_too(free_port: int) -> None:
+    with (
+        Client(f"127.0.0.1:{free_port}", model="digits") as client,
+        pytest.raises(RequestTimeout, match="no server answers"),
+    ):
+        client.wait_ready(0.2)
+
+
+def test_closing_twice_is_fine_and_using_it_afterwards_is_not(target: str) -> None:
+    client = Client(target, model="digits")
+    client.generate(1)
+    client.close()
+    client.close()
+    with pytest.raises(UsageError, match="closed"):
+        client.generate(1)
+
+
+def test_threads_may_share_a_client(client: Client, drawn: Any) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda seed: client.generate(70, seed=seed), range(24)))
+    for seed, images in enumerate(results):
+        assert np.array_equal(images.array, drawn(range(seed, seed + 70), 1))
+
+
+def test_it_introduces_itself(client: Client, fake: Any) -> None:
+    client.generate(1)
+    assert fake.user_agents[0].startswith("gannet-client/0.1.0 ")
+
+
+def test_it_names_its_target(client: Client, target: str) -> None:
+    assert repr(client) == f"Client({target!r}, model='digits')"
