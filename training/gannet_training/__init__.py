@@ -1,0 +1,1 @@
+"""Trains a generator and judges it; leaves a run directory."""

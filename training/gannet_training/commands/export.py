@@ -1,0 +1,31 @@
+"""`gannet export`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--models", required=True, type=click.Path(path_type=Path), help="Models directory; made if missing."
+)
+@click.option("--name", required=True, help="Name of the model.")
+@click.option("--version", type=int, help="Number to take.  [default: the next free one]")
+def export(run: Path, models: Path, name: str, version: int | None) -> None:
+    """Export a run's latest checkpoint as a version that TensorFlow Serving serves.
+
+    The version is checked before it appears; a failed check publishes nothing.
+    """
+    from gannet_training.run import Run
+
+    opened = Run.open(run)
+    opened.latest_checkpoint()
+
+    from gannet_training.startup import start_tensorflow
+
+    start_tensorflow()
+    from gannet_training.exporting import export_run
+
+    click.echo(export_run(opened, models, name, version=version))
+    click.echo(f"next: gannet serve {models}", err=True)

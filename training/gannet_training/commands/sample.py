@@ -1,0 +1,40 @@
+"""`gannet sample`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--seeds", required=True, help="Numbers and ranges, for example 0-35 or 1,4,9.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory for one PNG per seed.")
+@click.option("--grid", type=click.Path(path_type=Path), help="File for one PNG of all.")
+def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
+    """Draw images from a run's latest checkpoint."""
+    from gannet_client import images
+    from gannet_client.errors import UsageError
+    from gannet_client.generation import file_name
+    from gannet_client.seeds import parse_seeds
+
+    from gannet_training.run import Run
+
+    chosen = parse_seeds(seeds)
+    if out is None and grid is None:
+        raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
+    opened = Run.open(run)
+    opened.latest_checkpoint()
+
+    from gannet_training.startup import start_tensorflow
+
+    start_tensorflow()
+    from gannet_training.sampling import sample as draw
+    from gannet_training.trainer import load
+
+    model = load(opened)
+    drawn = draw(model.ema_generator, chosen, model.latent_dim)
+    if out is not None:
+        for seed, image in zip(chosen, drawn, strict=True):
+            click.echo(images.save_png(image, out / file_name(seed)))
+    if grid is not None:
+        click.echo(images.save_png(images.grid(drawn), grid))

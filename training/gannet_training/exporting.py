@@ -1,0 +1,38 @@
+"""From a run to a version."""
+
+from pathlib import Path
+
+from gannet_export import export
+
+from gannet_training.run import Run
+from gannet_training.trainer import load
+
+
+def export_run(run: Run, models: Path, name: str, *, version: int | None = None) -> Path:
+    """Export the moving average of a run's generator, with the run's configuration in the model card.
+
+    Args:
+        run: with a checkpoint.
+        models: the models directory.
+        name: of the model.
+        version: the number to take; by default the next free one.
+
+    Returns:
+        The version directory.
+
+    Raises:
+        ModelError: the run has no checkpoint.
+        ExportRefused: the check failed; nothing was published.
+        UsageError: the name, the version or the directory cannot be used.
+    """
+    config, model = run.config(), load(run)
+    training = {**config.model_dump(), "steps": model.step}
+    return export(
+        model.ema_generator,
+        models,
+        name,
+        latent_dim=model.latent_dim,
+        family=config.model,
+        training=training,
+        version=version,
+    )
