@@ -14,9 +14,9 @@ _LEVEL: Final = "TF_CPP_MIN_LOG_LEVEL"
 def quiet_native_log() -> Iterator[None]:
     """Hold back what native code writes to stderr in this block; show it if the block fails.
 
-    TensorFlow writes some lines before it reads its own log level. A user who sets `TF_CPP_MIN_LOG_LEVEL` gets
-    everything as it comes; otherwise the level becomes 2, errors only. Affects the whole process: meant for
-    the start of a program.
+    TensorFlow writes some lines before it reads its own log level. A user who sets `TF_CPP_MIN_LOG_LEVEL`
+    gets everything as it comes; otherwise the level becomes 2, errors only. Affects the whole process: meant
+    for the start of a program.
     """
     if _LEVEL in os.environ:
         yield

@@ -1,0 +1,119 @@
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gannet_client import Generation, UsageError
+from gannet_client.images import encode_png, grid, save_png, to_pil
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from PIL import Image
+
+channels = st.sampled_from([1, 3, 4])
+batches = st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 6), channels).flatmap(
+    lambda shape: npst.arrays(np.uint8, shape)
+)
+
+
+@given(images=batches, columns=st.none() | st.integers(1, 12), padding=st.integers(0, 3))
+def test_every_image_stands_in_its_cell_and_the_rest_is_white(
+    images: np.ndarray, columns: int | None, padding: int
+) -> None:
+    count, height, width, depth = images.shape
+    picture = grid(images, columns, padding)
+    across = columns or int(np.ceil(np.sqrt(count)))
+    down = -(-count // across)
+    assert picture.shape == (
+        down * (height + padding) + padding,
+        across * (width + padding) + padding,
+        depth,
+    )
+    for index, image in enumerate(images):
+        top = padding + index // across * (height + padding)
+        left = padding + index % across * (width + padding)
+        cell = picture[top : top + height, left : left + width]
+        assert np.array_equal(cell, image)
+        cell[:] = 255
+    assert (picture == 255).all()
+
+
+@given(batches)
+def test_a_png_holds_the_very_pixels(images: np.ndarray) -> None:
+    picture = Image.open(io.BytesIO(encode_png(images[0])))
+    assert picture.mode == {1: "L", 3: "RGB", 4: "RGBA"}[images.shape[-1]]
+    assert np.array_equal(np.asarray(picture).reshape(images[0].shape), images[0])
+
+
+def test_the_same_pixels_give_the_same_bytes() -> None:
+    image = np.arange(75, dtype=np.uint8).reshape(5, 5, 3)
+    assert encode_png(image) == encode_png(image.copy())
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 4, 4, 3), np.float32),
+        np.zeros((2, 4, 4, 2), np.uint8),
+        np.zeros((4, 4, 3), np.uint8),
+        np.zeros((2, 0, 4, 3), np.uint8),
+    ],
+)
+def test_a_grid_of_anything_else_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(UsageError, match=r"expected uint8 \[n, H, W, C\].*received"):
+        grid(array)
+
+
+@pytest.mark.parametrize("options", [{"columns": 0}, {"padding": -1}])
+def test_a_grid_refuses_bad_settings(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="columns >= 1 and padding >= 0"):
+        grid(np.zeros((1, 2, 2, 1), np.uint8), **options)
+
+
+def test_a_grid_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least one image"):
+        grid(np.zeros((0, 2, 2, 1), np.uint8))
+
+
+def test_parents_are_made_and_any_name_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "Bilder für Zoë" / "数字" / "große Übersicht.png"
+    image = np.full((4, 4, 1), 7, np.uint8)
+    assert save_png(image, path) == path
+    assert save_png(image, str(path)) == path
+    assert np.asarray(Image.open(path)).tolist() == image[..., 0].tolist()
+
+
+def test_an_unwritable_path_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for path in (tmp_path / "file" / "a.png", tmp_path, tmp_path / "a\0b.png", tmp_path / ("n" * 300)):
+        with pytest.raises(UsageError, match="cannot write the image") as caught:
+            save_png(np.zeros((1, 1, 1), np.uint8), path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def images() -> Generation:
+    array = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4, 1)
+    return Generation(array, np.array([7, -12, 123456]), "digits", 3)
+
+
+def test_a_generation_is_saved_by_its_seeds(images: Generation, tmp_path: Path) -> None:
+    paths = images.save(tmp_path / "out")
+    assert [path.name for path in paths] == ["seed0007.png", "seed-0012.png", "seed123456.png"]
+    for path, array in zip(paths, images.array, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), array[..., 0])
+
+
+def test_a_generation_shows_itself(images: Generation) -> None:
+    assert repr(images) == "Generation(model='digits', version=3, shape=[3, 4, 4, 1])"
+    assert np.array_equal(images.grid(columns=3, padding=0)[:, 4:8], images.array[1])
+    assert [image.mode for image in images.pil()] == ["L"] * 3
+
+
+def test_without_pillow_the_extra_is_named(images: Generation, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    for call in (images.pil, lambda: to_pil(images.array[0]), lambda: images.save(tmp_path)):
+        with pytest.raises(UsageError, match=r"PIL.*pip install 'gannet-toolkit\[cli\]'"):
+            call()
