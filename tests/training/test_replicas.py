@@ -1,0 +1,78 @@
+"""How many devices train a model does not show in the result."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from gannet_training.adversarial import AdversarialModel
+from gannet_training.config import TrainConfig
+from gannet_training.data import data_set
+from gannet_training.pipeline import batches
+from gannet_training.trainer import build
+
+
+def trained(config: TrainConfig, where: tf.distribute.Strategy, steps: int) -> AdversarialModel:
+    with where.scope():
+        model = build(config)
+    images = data_set(config.data).load(config.image_size).images
+    data = batches(images, batch_size=config.batch_size, latent_dim=config.latent_dim, seed=config.seed)
+    model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return model
+
+
+def state(model: AdversarialModel) -> list[np.ndarray]:
+    optimizers = [*model.optimizer.variables, *model.discriminator_optimizer.variables]
+    return [np.asarray(variable) for variable in [*model.variables, *optimizers]]
+
+
+def largest_difference(one: list[np.ndarray], two: list[np.ndarray]) -> float:
+    return max(np.abs(left - right).max(initial=0.0) for left, right in zip(one, two, strict=True))
+
+
+@pytest.mark.usefixtures("float64")
+def test_two_replicas_and_one_device_agree_after_20_steps(
+    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
+) -> None:
+    one, two = (state(trained(config, where, steps=20)) for where in (single, mirrored))
+    assert sum(value.dtype == np.float64 for value in one) > 30
+    assert largest_difference(one, two) < 1e-10
+
+
+def test_the_comparison_notices_another_seed(config: TrainConfig, mirrored: tf.distribute.Strategy) -> None:
+    configs = (config, config.model_copy(update={"seed": 1}))
+    one, two = (state(trained(config, mirrored, steps=2)) for config in configs)
+    assert largest_difference(one, two) > 1e-3
+
+
+def test_in_float32_the_first_gradients_agree(
+    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
+) -> None:
+    """The first moment of Adam after one step is the gradient, times 1 - beta_1."""
+    one, two = (trained(config, where, steps=1) for where in (single, mirrored))
+    for optimizer in ("optimizer", "discriminator_optimizer"):
+        moments = (
+            [np.asarray(v) for v in getattr(model, optimizer).variables if "momentum" in v.path]
+            for model in (one, two)
+        )
+        for expected, received in zip(*moments, strict=True):
+            norm = np.linalg.norm(expected)
+            assert norm > 0
+            assert np.linalg.norm(expected - received) < 1e-5 * norm
+
+
+def test_losses_are_means_over_the_global_batch(
+    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
+) -> None:
+    one, two = (trained(config, where, steps=1) for where in (single, mirrored))
+    for metric in ("d_loss", "g_loss", "d_real", "d_fake"):
+        expected = float(getattr(one, metric).result())
+        assert float(getattr(two, metric).result()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_replica_takes_its_own_rows_of_the_global_batch(mirrored: tf.distribute.Strategy) -> None:
+    data = batches(np.zeros([64, 8, 8, 1], np.float32), batch_size=16, latent_dim=4, seed=0)
+    element = next(iter(mirrored.experimental_distribute_dataset(data)))
+    first, second = mirrored.experimental_local_results(element["noise"])
+    assert first.shape == second.shape == (8, 4)
+    assert not np.intersect1d(first.numpy(), second.numpy()).size
+    whole = next(iter(data))["noise"]
+    np.testing.assert_array_equal(tf.concat([first, second], 0).numpy(), whole.numpy())
