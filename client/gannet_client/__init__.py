@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gannet_client.errors import (
     GannetError,
+    MissingExtra,
     ModelError,
     RequestRejected,
     RequestTimeout,
@@ -30,6 +31,7 @@ __all__ = [
     "Client",
     "GannetError",
     "Generation",
+    "MissingExtra",
     "ModelError",
     "RequestRejected",
     "RequestTimeout",

@@ -4,6 +4,7 @@
 
     GannetError                     exit code 1
     ├── UsageError (ValueError)               2    an argument, option, file or configuration is wrong
+    │   └── MissingExtra (ImportError)             the feature needs libraries that are not installed
     ├── ServerUnreachable (ConnectionError)   3    nothing answers at the address
     ├── ModelError                            4    the model, version or signature is not what was asked for
     ├── RequestRejected                       1    the server refused or failed the request
@@ -25,6 +26,10 @@ class UsageError(GannetError, ValueError):
     """The caller passed something that cannot be used; nothing was done."""
 
     exit_code = 2
+
+
+class MissingExtra(UsageError, ImportError):
+    """A feature was asked for whose libraries are not installed; the message says which extra brings them."""
 
 
 class ServerUnreachable(GannetError, ConnectionError):

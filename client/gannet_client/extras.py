@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Final
 
-from gannet_client.errors import UsageError
+from gannet_client.errors import MissingExtra
 
 _MODULES: Final = {
     "PIL": "cli",
@@ -21,10 +21,6 @@ _MODULES: Final = {
     "tensorflow_serving": "serve",
 }
 _PACKAGES: Final = {"gannet_training": "train", "gannet_export": "export", "gannet_serving": "serve"}
-
-
-class MissingExtra(UsageError, ImportError):
-    """A feature was asked for whose libraries are not installed; the message says which extra brings them."""
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:

@@ -1,5 +1,6 @@
 """The codec against TensorFlow: `tf.io.parse_tensor` is `Tensor::FromProto` and thereby the referee."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,15 @@ def test_content_of_any_size_is_read_or_refused_as_tensorflow_does(
             codec.decode(proto)
     else:
         assert_same(codec.decode(proto), expected)
+
+
+@given(numeric_arrays)
+def test_lists_of_a_protobuf_that_offers_no_arrays_are_read_too(array: np.ndarray) -> None:
+    proto = tensor_pb2.TensorProto()
+    codec.encode_values(array, proto)
+    field = FIELDS.get(array.dtype.name, "int_val")
+    plain = {name: getattr(proto, name) for name in ("dtype", "tensor_shape", "tensor_content")}
+    assert_same(codec.decode(SimpleNamespace(**plain, **{field: list(getattr(proto, field))})), array)
 
 
 def test_strings_in_the_content_are_split_by_their_lengths() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gannet_client import Generation, UsageError
+from gannet_client import Generation, MissingExtra, UsageError
 from gannet_client.images import encode_png, grid, save_png, to_pil
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,12 +77,17 @@ def test_a_grid_of_nothing_is_refused() -> None:
         grid(np.zeros((0, 2, 2, 1), np.uint8))
 
 
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 def test_parents_are_made_and_any_name_will_do(tmp_path: Path) -> None:
     path = tmp_path / "Bilder für Zoë" / "数字" / "große Übersicht.png"
     image = np.full((4, 4, 1), 7, np.uint8)
     assert save_png(image, path) == path
     assert save_png(image, str(path)) == path
-    assert np.asarray(Image.open(path)).tolist() == image[..., 0].tolist()
+    assert pixels(path).tolist() == image[..., 0].tolist()
 
 
 def test_an_unwritable_path_is_one_line(tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_a_generation_is_saved_by_its_seeds(images: Generation, tmp_path: Path) 
     paths = images.save(tmp_path / "out")
     assert [path.name for path in paths] == ["seed0007.png", "seed-0012.png", "seed123456.png"]
     for path, array in zip(paths, images.array, strict=True):
-        assert np.array_equal(np.asarray(Image.open(path)), array[..., 0])
+        assert np.array_equal(pixels(path), array[..., 0])
 
 
 def test_a_generation_shows_itself(images: Generation) -> None:
@@ -115,5 +120,5 @@ def test_a_generation_shows_itself(images: Generation) -> None:
 def test_without_pillow_the_extra_is_named(images: Generation, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     for call in (images.pil, lambda: to_pil(images.array[0]), lambda: images.save(tmp_path)):
-        with pytest.raises(UsageError, match=r"PIL.*pip install 'gannet-toolkit\[cli\]'"):
+        with pytest.raises(MissingExtra, match=r"PIL.*pip install 'gannet-toolkit\[cli\]'"):
             call()

@@ -13,6 +13,7 @@ NAMES = [
     "Client",
     "GannetError",
     "Generation",
+    "MissingExtra",
     "ModelError",
     "RequestRejected",
     "RequestTimeout",
@@ -84,6 +85,7 @@ def test_errors_tell_the_command_line_its_exit_code() -> None:
     codes: dict[Any, int] = {
         gannet_client.GannetError: 1,
         gannet_client.UsageError: 2,
+        gannet_client.MissingExtra: 2,
         gannet_client.ServerUnreachable: 3,
         gannet_client.ModelError: 4,
         gannet_client.RequestRejected: 1,

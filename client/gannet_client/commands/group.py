@@ -13,11 +13,11 @@ ENTRY_POINTS: Final = "gannet.commands"
 DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
-    "export": "Turn a trained run into a version to serve.",
+    "export": "Export a run's latest checkpoint as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
-    "sample": "Draw images from a training run.",
-    "serve": "Serve exported models on this machine.",
-    "train": "Train a model into a run directory.",
+    "sample": "Draw images from a run's latest checkpoint.",
+    "serve": "Serve every model of the directory MODELS over gRPC.",
+    "train": "Train a GAN and write a run directory.",
 }
 """The short help of our own commands, so that `gannet --help` need not import them."""
 

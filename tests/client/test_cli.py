@@ -1,0 +1,302 @@
+"""The command `gannet`: what it lists, how it fails, and `gannet generate` against a server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gannet_client import __version__, cli
+from gannet_client.commands import group
+from PIL import Image
+
+OUR_COMMANDS = [
+    entry for entry in entry_points(group="gannet.commands") if entry.dist.name == "gannet-toolkit"
+]
+
+
+@pytest.fixture
+def gannet(monkeypatch: Any, capsys: Any) -> Callable[..., tuple[int, str, str]]:
+    """Runs the program in this process: exit code, stdout, stderr."""
+    for name in ("GANNET_SERVER", "GANNET_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gannet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return (int(exit_.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def script(*arguments: str) -> list[str]:
+    """The program as a process of its own."""
+    return [sys.executable, "-c", "from gannet_client.cli import main; main()", *arguments]
+
+
+# What it lists.
+
+
+def test_the_version(gannet: Any) -> None:
+    assert gannet("--version") == (0, f"gannet, version {__version__}\n", "")
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    program = """
+import sys
+from gannet_client.cli import main
+try:
+    main()
+finally:
+    heavy = ("tensorflow", "keras", "grpc", "numpy", "gannet_training", "gannet_serving", "gannet_export")
+    assert not [name for name in sys.modules if name.startswith(heavy)], sorted(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for entry in OUR_COMMANDS:
+        assert f"  {entry.name} " in done.stdout
+        assert group.SUMMARIES[entry.name].split()[0] in done.stdout
+
+
+@pytest.mark.parametrize("entry", OUR_COMMANDS, ids=lambda entry: entry.name)
+def test_the_listed_summary_is_the_commands_own(entry: Any) -> None:
+    assert group.SUMMARIES[entry.name] == entry.load().get_short_help_str(limit=1000)
+
+
+def test_every_summary_belongs_to_a_command() -> None:
+    assert sorted(group.SUMMARIES) == sorted(entry.name for entry in OUR_COMMANDS)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: Any) -> Path:
+    """Another distribution that brings the commands `paint` and, in vain, `generate`."""
+    info = tmp_path / "gannet_paint-2.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gannet-paint\nVersion: 2.1\n")
+    commands = "paint = paint_commands:paint\ngenerate = paint_commands:paint\n"
+    (info / "entry_points.txt").write_text(f"[gannet.commands]\n{commands}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(group, "gannet", group.LazyGroup("gannet"))
+    monkeypatch.delitem(sys.modules, "paint_commands", raising=False)
+    return tmp_path / "paint_commands.py"
+
+
+def test_commands_of_other_distributions_are_listed_by_their_origin(foreign: Path, gannet: Any) -> None:
+    foreign.write_text("raise SystemExit('imported')")
+    code, out, _ = gannet("--help")
+    assert code == 0
+    assert "paint     From gannet-paint 2.1." in out
+    assert "generate  Draw images from a served model." in out
+
+
+def test_commands_of_other_distributions_run(foreign: Path, gannet: Any) -> None:
+    foreign.write_text(
+        "import click\npaint = click.Command('paint', callback=lambda: click.echo('painted'))\n"
+    )
+    assert gannet("paint") == (0, "painted\n", "")
+
+
+def test_an_unknown_command_gets_the_nearest_name(gannet: Any) -> None:
+    code, out, err = gannet("genrate")
+    assert (code, out) == (2, "")
+    assert "No such command 'genrate'. Did you mean 'generate'?" in err
+    assert "Known: export, generate" in gannet("xyz")[2]
+
+
+# How it fails.
+
+
+def fails(foreign: Path, gannet: Any, body: str) -> tuple[int, str, str]:
+    """Runs the command `paint` whose body is the given line."""
+    foreign.write_text(f"import click\n@click.command()\ndef paint():\n    {body}\n")
+    return gannet("paint")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("GannetError", 1),
+        ("UsageError", 2),
+        ("ServerUnreachable", 3),
+        ("ModelError", 4),
+        ("RequestRejected", 1),
+        ("RequestTimeout", 124),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(foreign: Path, gannet: Any, error: str, code: int) -> None:
+    body = f"import gannet_client; raise gannet_client.{error}('it is so')"
+    assert fails(foreign, gannet, body) == (code, "", "gannet: it is so\n")
+
+
+@pytest.mark.parametrize("body", ["return 4", "click.get_current_context().exit(4)", "raise SystemExit(4)"])
+def test_a_command_may_choose_its_exit_code(foreign: Path, gannet: Any, body: str) -> None:
+    assert fails(foreign, gannet, body) == (4, "", "")
+
+
+@pytest.mark.parametrize("error", ["ZeroDivisionError", "EOFError", "BrokenPipeError", "ModuleNotFoundError"])
+def test_a_bug_keeps_its_traceback(foreign: Path, gannet: Any, monkeypatch: Any, error: str) -> None:
+    foreign.write_text(f"import click\n@click.command()\ndef paint():\n    raise {error}('a bug')\n")
+    monkeypatch.setattr(sys, "argv", ["gannet", "paint"])
+    with pytest.raises((ArithmeticError, EOFError, OSError, ImportError), match="a bug"):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("PIL", "cli"), ("tensorflow", "export"), ("sklearn", "train"), ("pydantic", "train")],
+)
+def test_a_missing_library_names_its_extra(
+    foreign: Path, gannet: Any, monkeypatch: Any, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    code, out, err = fails(foreign, gannet, f"import {module}")
+    assert (code, out) == (2, "")
+    assert err == f"gannet: this needs {module}, which is missing; pip install 'gannet-toolkit[{extra}]'\n"
+
+
+def test_the_extra_named_is_that_of_the_package_which_needs_it(
+    tmp_path: Path, gannet: Any, foreign: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.delitem(sys.modules, "gannet_serving", raising=False)
+    body = "exec(compile('import tensorflow', 'x', 'exec'), {'__name__': 'gannet_serving.session'})"
+    assert "pip install 'gannet-toolkit[serve]'" in fails(foreign, gannet, body)[2]
+
+
+def test_without_click_the_extra_is_named() -> None:
+    program = "import sys; sys.modules['click'] = None; from gannet_client.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "gannet: this needs click, which is missing; pip install 'gannet-toolkit[cli]'\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    process = subprocess.Popen(script("--help"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    with process:
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_an_interrupt_is_quiet(target: str, fake: Any) -> None:
+    fake.release.clear()
+    command = script(
+        "generate", "--server", target, "--model", "digits", "--seeds", "1", "--grid", os.devnull
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not fake.requests and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+
+
+# gannet generate.
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_one_file_per_seed_and_a_grid(gannet: Any, target: str, drawn: Any, tmp_path: Path) -> None:
+    out, grid = tmp_path / "new" / "out", tmp_path / "grid.png"
+    options = ["--server", target, "--model", "digits", "--seeds", "0-2,7,-1", "--out", out, "--grid", grid]
+    assert gannet("generate", *options) == (
+        0,
+        f"digits, version 1: 5 images of 5x6\nwrote 5 files to {out}\nwrote {grid}\n",
+        "",
+    )
+    for seed, name in ((0, "seed0000.png"), (7, "seed0007.png"), (-1, "seed-0001.png")):
+        assert np.array_equal(pixels(out / name), drawn([seed], 1)[0])
+    assert len(list(out.iterdir())) == 5
+    assert pixels(grid).shape == (2 * 8 + 2, 3 * 7 + 2, 3)
+
+
+def test_json_for_programs(gannet: Any, target: str, tmp_path: Path) -> None:
+    options = ["--server", target, "--model", "digits", "--seeds", "3-4", "--out", tmp_path, "--json"]
+    code, out, err = gannet("generate", *options)
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "model": "digits",
+        "version": 1,
+        "seeds": [3, 4],
+        "shape": [2, 6, 5, 3],
+        "files": [str(tmp_path / "seed0003.png"), str(tmp_path / "seed0004.png")],
+        "grid": None,
+    }
+
+
+def test_server_and_model_may_stand_in_the_environment(
+    gannet: Any, target: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("GANNET_SERVER", target)
+    monkeypatch.setenv("GANNET_MODEL", "digits")
+    assert gannet("generate", "--seeds", "1", "--out", tmp_path)[0] == 0
+    assert (tmp_path / "seed0001.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "version"), [(["--version", "1"], 1), (["--version-label", "stable"], 1), ([], 2)]
+)
+def test_the_version_that_answered_is_told(
+    gannet: Any, target: str, fake: Any, tmp_path: Path, choice: list[str], version: int
+) -> None:
+    fake.states = {1: 30, 2: 30}
+    options = ["--server", target, "--model", "digits", "--seeds", "1", "--grid", tmp_path / "grid.png"]
+    assert f"digits, version {version}: 1 images" in gannet("generate", *options, *choice)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "digits", "--seeds", "1"], 2, "nothing to write: pass --out DIR, --grid FILE or both"),
+        (["--model", "digits", "--seeds", "x", "--out", "."], 2, "seeds 'x' cannot be read"),
+        (["--model", "digits", "--out", "."], 2, "Missing option '--seeds'"),
+        (["--seeds", "1", "--out", "."], 2, "Missing option '--model'"),
+        (["--model", "nope", "--seeds", "1", "--out", "."], 4, "gannet: model 'nope'"),
+        (["--model", "digits", "--seeds", "1", "--out", ".", "--version", "9"], 4, "Specific(digits, 9)"),
+        (
+            ["--model", "digits", "--seeds", "1", "--out", ".", "--version-label", "x"],
+            4,
+            "no such version label",
+        ),
+        (["--model", "digits", "--seeds", "1", "--out", "/dev/null/x"], 2, "cannot write the image"),
+        (["--model", "digits", "--seeds", "1", "--out", ".", "--timeout", "-1"], 2, "timeout must be"),
+    ],
+)
+def test_what_goes_wrong_has_its_exit_code(
+    gannet: Any, target: str, tmp_path: Path, monkeypatch: Any, arguments: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    received, out, err = gannet("generate", "--server", target, *arguments)
+    assert (received, out) == (code, "")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_exit_code_3(gannet: Any, free_port: int, tmp_path: Path) -> None:
+    options = ["--server", f"127.0.0.1:{free_port}", "--model", "digits", "--seeds", "1", "--out", tmp_path]
+    code, out, err = gannet("generate", *options)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"gannet: model 'digits' at 127.0.0.1:{free_port}: no server answers")
+    assert err.count("\n") == 1
+
+
+def test_a_server_that_is_silent_is_exit_code_124(
+    gannet: Any, target: str, fake: Any, tmp_path: Path
+) -> None:
+    fake.release.clear()
+    options = ["--server", target, "--model", "digits", "--seeds", "1", "--out", tmp_path, "--timeout", "0.2"]
+    assert gannet("generate", *options)[0] == 124
