@@ -28,8 +28,8 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
 
     The extra named is that of the package which needed the module, so that one installation is enough.
     """
-    module = (error.name or "").partition(".")[0]
-    if module not in _MODULES:
+    module = error.name
+    if module not in _MODULES:  # also a missing submodule: the library is there, and something else is wrong
         return None
     extra = _extra_of_caller(error.__traceback__) or _MODULES[module]
     return MissingExtra(f"this needs {module}, which is missing; pip install 'gannet-toolkit[{extra}]'")
