@@ -1,0 +1,48 @@
+"""`gannet serve`: every model of a directory, for a laptop, a test or a notebook."""
+
+import logging
+from pathlib import Path
+
+import click
+from gannet_client.contract import GRPC_PORT, LOOPBACK
+from gannet_client.errors import UsageError
+
+_log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.argument("models", type=click.Path(path_type=Path))
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address of the interface to listen on.")
+@click.option(
+    "--port",
+    default=GRPC_PORT,
+    type=click.IntRange(0, 65535),
+    show_default=True,
+    help="TCP port for gRPC; 0 for any that is free.",
+)
+def serve(models: Path, host: str, port: int) -> int:
+    """Serve every model of the directory MODELS over gRPC.
+
+    A model is a subdirectory with numbered versions, as `gannet export` writes it: MODELS/NAME/1. Models and
+    versions that come later are picked up. Prints HOST:PORT once it is ready; Ctrl-C or SIGTERM stops it.
+    """
+    from gannet_serving.manager import ModelManager
+    from gannet_serving.process import configure_logging, run
+    from gannet_serving.versions import find_models
+
+    if not models.is_dir():
+        raise UsageError(f"{models} is not a directory; expected one that holds models, like {models}/NAME/1")
+    configure_logging()
+    directory = models.absolute()
+    if not find_models(directory):
+        _log.warning("%s", _nothing_to_serve(directory))
+    manager = ModelManager(lambda: find_models(directory))
+    return run(manager, host, port, ready=lambda address: print(address, flush=True))
+
+
+def _nothing_to_serve(directory: Path) -> str:
+    from gannet_serving.versions import find_versions
+
+    if find_versions(directory):
+        return f"{directory} holds versions, not models; pass the directory above it"
+    return f"no model in {directory} yet; one is picked up when {directory}/NAME/1 appears"

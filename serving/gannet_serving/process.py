@@ -1,0 +1,114 @@
+"""A server as a process: its log, its signals, its life from the first load to the last request."""
+
+import faulthandler
+import logging
+import os
+import signal
+from collections.abc import Callable
+from threading import Event
+
+from gannet_serving.address import require_free
+from gannet_serving.engine import import_tensorflow
+from gannet_serving.manager import ModelManager
+
+_GRACE_SECONDS = 8.0
+"""Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
+_LAST_WAIT_SECONDS = 1.0
+_POLL_SECONDS = 0.1
+_INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
+
+
+def configure_logging() -> None:
+    """Sends the log to stderr, one line per event, and the Python stack there should the process crash.
+
+    The stream is a copy of stderr, because the original is muted while TensorFlow is imported.
+    """
+    stream = os.fdopen(os.dup(2), "w", buffering=1)
+    logging.basicConfig(stream=stream, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("gannet_serving").setLevel(logging.INFO)
+    faulthandler.enable(stream)
+
+
+class StopSignal:
+    """SIGTERM or SIGINT: the first asks for an orderly end, a second one ends the process at once.
+
+    Attributes:
+        number: The signal that came; None before.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._came = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the signal; returns whether it came within `timeout` seconds."""
+        return self._came.wait(timeout)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.number is not None:
+            os._exit(128 + number)
+        self.number = number
+        self._came.set()
+
+
+def run(
+    manager: ModelManager,
+    host: str,
+    port: int,
+    *,
+    settled: Callable[[], None] = lambda: None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> int:
+    """Serves the models of `manager` until SIGTERM or SIGINT comes and what runs then has ended.
+
+    As with TensorFlow Serving the port stays closed until every model was loaded or has failed: an open port
+    means a server that is ready.
+
+    Args:
+        manager: The models; started and stopped here.
+        host: Address of the interface to listen on.
+        port: TCP port; 0 stands for any that is free.
+        settled: Called before the port is opened; may raise to call it off.
+        ready: Called with `HOST:PORT` once the port is open.
+
+    Returns:
+        The exit code: 0 after SIGTERM, 130 after SIGINT. When work is left that cannot be interrupted (a
+        model being loaded, a request beyond its grace), the process ends here instead.
+
+    Raises:
+        UsageError: The port cannot be opened.
+    """
+    stop = StopSignal()
+    require_free(host, port)
+    manager.start()
+    try:
+        while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
+            pass
+        if stop.number is None:
+            settled()
+            _answer_until(stop, manager, host, port, ready)
+    finally:
+        ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
+    code = _INTERRUPTED if stop.number == signal.SIGINT else 0
+    if not ended:
+        os._exit(code)
+    return code
+
+
+def _answer_until(
+    stop: StopSignal, manager: ModelManager, host: str, port: int, ready: Callable[[str], None]
+) -> None:
+    import_tensorflow()
+    from gannet_serving.server import ModelServer
+
+    server = ModelServer(manager, host=host, port=port)
+    server.start()
+    _log.info("listening on %s", server.address)
+    ready(server.address)
+    stop.wait()
+    _log.info("stopping; running requests have %.0f s to end", _GRACE_SECONDS)
+    server.stop(_GRACE_SECONDS)

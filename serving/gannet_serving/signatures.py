@@ -1,0 +1,88 @@
+"""Between the aliases of a request and the tensors of a graph: TensorFlow Serving's checks, in its order."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from gannet_client.codec import Array, decode
+
+from gannet_serving.status import invalid
+
+
+def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
+    """The values to feed, by tensor name.
+
+    Args:
+        signature: A SignatureDef.
+        inputs: The request's TensorProto messages by alias; the signature's defaults fill in for absent ones.
+
+    Raises:
+        StatusError: An input is missing, surplus or malformed.
+    """
+    if len(inputs) > len(signature.inputs) or (
+        len(inputs) < len(signature.inputs) and not signature.defaults
+    ):
+        raise invalid(_size_mismatch(set(inputs), set(signature.inputs)))
+    feeds = {
+        signature.inputs[alias].name: _array(alias, _pick(signature, alias, inputs))
+        for alias in sorted(signature.inputs)
+    }
+    used = inputs.keys() & signature.inputs.keys()
+    if len(used) != len(inputs):
+        raise invalid(
+            f"Inputs contains invalid name. Used request inputs: {_joined(used)}, "
+            f"request input: {_joined(inputs)}"
+        )
+    return feeds
+
+
+def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, str]:
+    """The tensor names to fetch, by alias: those in `output_filter`, or all if it is empty.
+
+    Raises:
+        StatusError: The filter names an output that is not there, or one twice.
+    """
+    names: dict[str, str] = {}
+    for alias in output_filter:
+        if alias not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {{{_joined(signature.outputs)}}}."
+            )
+        if alias in names:
+            raise invalid(f"duplicate output tensor alias: {alias}")
+        names[alias] = signature.outputs[alias].name
+    return names or {alias: info.name for alias, info in signature.outputs.items()}
+
+
+def _pick(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
+    if alias in inputs:
+        return inputs[alias]
+    if alias in signature.defaults:
+        return signature.defaults[alias]
+    raise invalid(
+        f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request "
+        f"and no default value provided. Inputs expected to be in the request {{{_joined(inputs)}}}, "
+        f"or default input alias set: {_joined(signature.defaults)}"
+    )
+
+
+def _array(alias: str, proto: Any) -> Array:
+    try:
+        array = decode(proto)
+    except ValueError:
+        raise invalid(f"tensor parsing error: {alias}") from None
+    # The codec knows no bfloat16 and gives float32, of which every bfloat16 is one.
+    return array.astype(tf.as_dtype(proto.dtype).as_numpy_dtype, copy=False)
+
+
+def _size_mismatch(sent: set[str], wanted: set[str]) -> str:
+    return (
+        f"input size does not match signature: {len(sent)}!={len(wanted)} "
+        f"len({{{_joined(sent)}}}) != len({{{_joined(wanted)}}}). "
+        f"Sent extra: {{{_joined(sent - wanted)}}}. Missing but required: {{{_joined(wanted - sent)}}}."
+    )
+
+
+def _joined(aliases: Iterable[str]) -> str:
+    return ",".join(sorted(aliases))
