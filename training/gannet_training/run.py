@@ -50,26 +50,19 @@ class Run:
     def prepare(cls, path: Path, config: TrainConfig, *, fresh: bool = False) -> "Run":
         """Make a run directory, or take up the one that is there.
 
-        The number of steps may grow: that continues a run. Any other difference is refused.
-
         Args:
             path: of the directory; made if missing.
             config: what is asked for.
             fresh: delete an existing run first.
 
         Raises:
-            UsageError: the directory holds another configuration (each difference is listed), is no run
-                directory, or cannot be written.
+            UsageError: the directory holds something else, see :meth:`check`, or cannot be written.
         """
         run = cls(path)
+        run.check(config, fresh=fresh)
         try:
-            if run._config.exists():
-                if fresh:
-                    shutil.rmtree(path)
-                else:
-                    run._refuse_differences(config)
-            elif path.is_dir() and any(path.iterdir()):
-                raise UsageError(f"{path} is not empty and not a run directory; choose another --out")
+            if fresh and path.exists():
+                shutil.rmtree(path)
             run._checkpoints.mkdir(parents=True, exist_ok=True)
             run.samples.mkdir(exist_ok=True)
             _write_atomically(run._config, config.model_dump_json(indent=2) + "\n")
@@ -78,6 +71,29 @@ class Run:
                 f"cannot write the run directory {path}: {error.strerror}; choose another --out"
             ) from error
         return run
+
+    def check(self, config: TrainConfig, *, fresh: bool = False) -> None:
+        """Refuse a directory that a run of this configuration may not use; changes nothing.
+
+        The number of steps may grow: that continues a run. Any other difference is refused.
+
+        Raises:
+            UsageError: the directory holds another configuration (each difference is listed), or is no run
+                directory.
+        """
+        if not self._config.exists():
+            if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+                raise UsageError(f"{self.path} exists and is not a run directory; choose another --out")
+            return
+        if fresh:
+            return
+        existing = self.config()
+        if existing.differences(config.model_copy(update={"steps": existing.steps})):
+            differences = "; ".join(existing.differences(config))
+            raise UsageError(
+                f"{self.path} holds a run of another configuration: {differences}. "
+                "Use --fresh to delete it and start anew, or another --out"
+            )
 
     @classmethod
     def open(cls, path: Path) -> "Run":
@@ -103,15 +119,6 @@ class Run:
             return TrainConfig.parse(json.loads(self._config.read_text(encoding="utf-8")))
         except (UsageError, ValueError, TypeError, OSError) as error:
             raise UsageError(f"cannot read {self._config}: {error}; use --fresh to start anew") from error
-
-    def _refuse_differences(self, config: TrainConfig) -> None:
-        existing = self.config()
-        if existing.differences(config.model_copy(update={"steps": existing.steps})):
-            differences = "; ".join(existing.differences(config))
-            raise UsageError(
-                f"{self.path} holds a run of another configuration: {differences}. "
-                "Use --fresh to delete it and start anew, or another --out"
-            )
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """List the checkpoints as (step, file), oldest first."""

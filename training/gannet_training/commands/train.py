@@ -39,6 +39,7 @@ def train(
     from gannet_training.config import TrainConfig
     from gannet_training.data import data_set
     from gannet_training.models import MODELS
+    from gannet_training.run import Run
 
     choose("model", model, MODELS)
     source = data_set(data)
@@ -46,6 +47,8 @@ def train(
     config = TrainConfig.parse(
         {"model": model, "data": data, "image_size": source.image_size, "channels": source.channels, **given}
     )
+    Run(out).check(config, fresh=fresh)
+
     from gannet_training.startup import start_tensorflow
 
     start_tensorflow()

@@ -1,0 +1,63 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+# The first Python of 3.11 to 3.13; `make PYTHON=/path/to/python ...` chooses another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: help
+help:
+	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
+	@echo 'make test         all tests but those below'
+	@echo 'make test-docker  the tests that need a Docker engine'
+	@echo 'make lint         ruff and mypy'
+	@echo 'make bench        the benchmarks behind every claim, one JSON line each'
+	@echo 'make dist         wheel and sdist, into dist/'
+	@echo 'make clean        remove .venv, demo/, dist/ and caches'
+
+.venv/python:
+	@test -n "$(PYTHON)" || { echo 'expected Python 3.11, 3.12 or 3.13, found none; install one or set PYTHON' >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/demo: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,train]'
+	touch $@
+
+.venv/dev: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .venv/demo
+
+.PHONY: demo
+demo: .venv/demo
+	@$(BIN)/python scripts/demo.py
+
+.PHONY: test
+test: .venv/dev
+	$(BIN)/python -m pytest -m 'not docker and not slow'
+
+.PHONY: test-docker
+test-docker: .venv/dev
+	$(BIN)/python -m pytest -m docker tests/docker
+
+.PHONY: lint
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict client
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: .venv/dev
+	$(BIN)/python benchmarks/demo_quality.py
+
+.PHONY: dist
+dist: .venv/dev
+	rm -rf dist
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
+
+.PHONY: clean
+clean:
+	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

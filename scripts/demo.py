@@ -1,0 +1,105 @@
+"""From real images to a served generator: train, export, serve, ask for images.
+
+Leaves `demo/` behind: samples.png, losses.png, progress.png, the run and the models directory. No process
+outlives it, however it ends.
+"""
+
+import contextlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from gannet_client import Client
+from gannet_client.cli import run
+from gannet_client.errors import GannetError
+from gannet_client.images import save_png
+from rich.console import Console
+from rich.table import Table
+
+DEMO = Path("demo")
+RUN, MODELS, NAME = DEMO / "run", DEMO / "models", "digits"
+TRAIN = f"train dcgan --data digits --out {RUN} --width 32"
+EXPORT = f"export {RUN} --models {MODELS} --name {NAME}"
+SERVE = f"serve {MODELS} --port 0"
+IMAGES = 64
+PATIENCE = 60.0
+"""Seconds for a server to load a small model, and for a process to end."""
+
+
+@click.command()
+@click.option("--steps", default=2500, show_default=True, help="Of training.")
+def demo(steps: int) -> None:
+    """Run the whole path and print where the time went."""
+    # SIGTERM ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shutil.rmtree(DEMO, ignore_errors=True)
+    table = Table("step", "time", "path")
+    gannet_timed(table, "train", f"{TRAIN} --steps {steps}", RUN)
+    gannet_timed(table, "export", EXPORT, MODELS / NAME / "1")
+    started = time.monotonic()
+    with serving() as target, Client(target, model=NAME) as client:
+        client.wait_ready(PATIENCE)
+        table.add_row("serve", seconds_since(started), target)
+        started = time.monotonic()
+        images = client.generate(IMAGES, seed=0)
+        save_png(images.grid(), DEMO / "samples.png")
+        table.add_row(f"ask for {IMAGES} images", seconds_since(started), f"{DEMO / 'samples.png'}")
+    for picture in ("losses.png", "progress.png"):
+        shutil.copy(RUN / picture, DEMO / picture)
+        table.add_row("", "", f"{DEMO / picture}")
+    Console().print(table)
+    print(f"the images came from version {images.version} of {images.model}")
+
+
+def gannet_timed(table: Table, step: str, arguments: str, path: Path) -> None:
+    """Run a `gannet` command to its end and add its row."""
+    started = time.monotonic()
+    with process(arguments) as running:
+        code = running.wait()
+    if code != 0:
+        raise GannetError(f"gannet {arguments} ended with exit code {code}")
+    table.add_row(step, seconds_since(started), f"{path}")
+
+
+def seconds_since(started: float) -> str:
+    """Format the time since `started`."""
+    return f"{time.monotonic() - started:.1f} s"
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Serve the models directory on a free port; yields HOST:PORT."""
+    with process(SERVE, stdout=subprocess.PIPE, text=True) as server:
+        target = server.stdout.readline().strip()
+        if not target:
+            raise GannetError(f"gannet {SERVE} ended with exit code {server.wait()}")
+        yield target
+
+
+@contextlib.contextmanager
+def process(arguments: str, **options: Any) -> Iterator[Any]:
+    """Start `gannet` with arguments; whatever happens in the block, it has ended after it."""
+    print(f"$ gannet {arguments}", file=sys.stderr)
+    program = Path(sys.executable).parent / "gannet"
+    child = subprocess.Popen([program, *shlex.split(arguments)], **options)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(PATIENCE)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+
+
+if __name__ == "__main__":
+    run("__main__:demo", "demo")
