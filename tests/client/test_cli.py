@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,6 @@ from PIL import Image
 OUR_COMMANDS = [
     entry for entry in entry_points(group="gannet.commands") if entry.dist.name == "gannet-toolkit"
 ]
-
-
-@pytest.fixture
-def gannet(monkeypatch: Any, capsys: Any) -> Callable[..., tuple[int, str, str]]:
-    """Runs the program in this process: exit code, stdout, stderr."""
-    for name in ("GANNET_SERVER", "GANNET_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gannet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return (int(exit_.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 def script(*arguments: str) -> list[str]:

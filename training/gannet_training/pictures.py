@@ -47,7 +47,7 @@ def draw_progress(run: Run, path: Path) -> Path:
     height = run.config().image_size + GRID_PADDING
     strips = []
     for place in chosen:
-        picture = np.atleast_3d(np.asarray(Image.open(grids[place])))
-        strips.append(picture[:height])
+        with Image.open(grids[place]) as picture:
+            strips.append(np.atleast_3d(np.asarray(picture))[:height])
     last = np.full_like(strips[0][:GRID_PADDING], 255)
     return images.save_png(np.concatenate([*strips, last]), path)

@@ -78,8 +78,8 @@ class Run:
         The number of steps may grow: that continues a run. Any other difference is refused.
 
         Raises:
-            UsageError: the directory holds another configuration (each difference is listed), or is no run
-                directory.
+            UsageError: the directory holds another configuration (each difference is listed), a run of more
+                steps, or no run at all.
         """
         if not self._config.exists():
             if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
@@ -93,6 +93,12 @@ class Run:
             raise UsageError(
                 f"{self.path} holds a run of another configuration: {differences}. "
                 "Use --fresh to delete it and start anew, or another --out"
+            )
+        reached = max((step for step, _ in self.checkpoints()), default=0)
+        if reached > config.steps:
+            raise UsageError(
+                f"{self.path} is at step {reached} already, received {config.steps} steps; "
+                "use --fresh to start anew"
             )
 
     @classmethod

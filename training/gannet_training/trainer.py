@@ -89,7 +89,7 @@ def train(
         model = build(config)
     run = Run.prepare(out, config, fresh=fresh)
     if run.checkpoints():
-        _resume(model, run, config.steps)
+        _resume(model, run)
     if model.step < config.steps:
         _fit(model, images, run, config)
         draw_losses(run, run.path / "losses.png")
@@ -97,10 +97,8 @@ def train(
     return run
 
 
-def _resume(model: AdversarialModel, run: Run, steps: int) -> None:
+def _resume(model: AdversarialModel, run: Run) -> None:
     _restore(model, run.latest_checkpoint())
-    if model.step > steps:
-        raise UsageError(f"the run {run.path} is at step {model.step} already, received {steps} steps")
     run.forget_after(model.step)
     log.info("resuming %s at step %d", run.path, model.step)
 

@@ -1,0 +1,32 @@
+"""What tests of all packages share."""
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from gannet_client import cli
+
+
+class Ended(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def gannet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs the program `gannet` in this process, as its console script does."""
+
+    for name in ("GANNET_SERVER", "GANNET_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: object) -> Ended:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["gannet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        captured = capsys.readouterr()
+        return Ended(int(ending.value.code or 0), captured.out, captured.err)
+
+    return call

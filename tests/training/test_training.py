@@ -1,0 +1,297 @@
+"""Training, as its commands and functions show it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from gannet_client.errors import ModelError, UsageError
+from gannet_training.adversarial import AdversarialModel
+from gannet_training.callbacks import Checkpoints
+from gannet_training.config import TrainConfig
+from gannet_training.data import data_set
+from gannet_training.models import networks
+from gannet_training.run import Run
+from gannet_training.sampling import sample
+from gannet_training.strategy import strategy
+from gannet_training.trainer import build, load, train
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+STEPS = 150
+
+
+def weights(run: Run) -> list[np.ndarray]:
+    model = load(run)
+    optimizers = [*model.optimizer.variables, *model.discriminator_optimizer.variables]
+    return [
+        np.asarray(variable) for variable in [*model.variables, *optimizers] if "mean/" not in variable.path
+    ]
+
+
+def picture(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = TrainConfig(
+        model="dcgan", data="digits", image_size=8, channels=1, steps=STEPS, latent_dim=16, width=4
+    )
+    return train(config, tmp_path_factory.mktemp("training") / "run")
+
+
+def test_a_run_leaves_what_the_design_lists(run: Run) -> None:
+    assert {entry.name for entry in run.path.iterdir()} == {
+        "checkpoints", "config.json", "logs", "losses.png", "metrics.jsonl", "progress.png", "samples"
+    }  # fmt: skip
+    assert [step for step, _ in run.checkpoints()] == [STEPS]
+
+
+def test_every_epoch_is_logged_with_its_losses(run: Run) -> None:
+    records = list(run.read_metrics())
+    epoch = 1797 // 64
+    assert [record["step"] for record in records] == [*range(epoch, STEPS, epoch), STEPS]
+    for name in ("d_loss", "g_loss", "d_real", "d_fake", "images_per_second"):
+        assert all(np.isfinite(record[name]) and record[name] > 0 for record in records)
+    assert records[-1]["d_loss"] < records[0]["d_loss"]
+
+
+def test_every_epoch_draws_the_same_latents(run: Run) -> None:
+    grids = sorted(run.samples.iterdir())
+    assert [grid.name for grid in grids[:2]] == ["step-00000000.png", "step-00000028.png"]
+    model = load(run)
+    tile = picture(grids[-1])[2:10, 2:10]
+    np.testing.assert_array_equal(tile, sample(model.ema_generator, [0], 16)[0, :, :, 0])
+
+
+def test_tensorboard_reads_losses_and_samples(run: Run) -> None:
+    events = EventAccumulator(str(run.logs)).Reload()
+    tags = events.Tags()["tensors"]
+    assert {"d_loss", "g_loss", "d_real", "d_fake", "samples"} <= set(tags)
+    assert [event.step for event in events.Tensors("g_loss")][-1] == STEPS
+
+
+def test_pictures_show_losses_and_progress(run: Run) -> None:
+    progress, losses = picture(run.path / "progress.png"), picture(run.path / "losses.png")
+    assert progress.shape == (7 * 10 + 2, 6 * 10 + 2)
+    np.testing.assert_array_equal(progress[-12:-2], picture(max(run.samples.iterdir()))[:10])
+    assert losses.std() > 0
+
+
+def test_the_average_follows_the_generator(run: Run) -> None:
+    model = load(run)
+    pairs = zip(model.ema_generator.variables, model.generator.variables, strict=True)
+    distances = [float(np.abs(np.asarray(average) - np.asarray(current)).max()) for average, current in pairs]
+    assert all(0 < distance < 1 for distance in distances)
+
+
+def test_without_a_half_life_the_average_is_the_generator(config: TrainConfig) -> None:
+    model = build(config.model_copy(update={"ema_half_life": 0.0}))
+    model.train_step({"images": tf.zeros([4, 8, 8, 1]), "noise": tf.random.normal([4, 16])})
+    for average, current in zip(model.ema_generator.variables, model.generator.variables, strict=True):
+        np.testing.assert_allclose(np.asarray(average), np.asarray(current), atol=1e-7)
+
+
+def test_half_of_the_average_is_replaced_after_its_half_life(config: TrainConfig) -> None:
+    model = build(config.model_copy(update={"ema_half_life": 4.0}))
+    before = np.asarray(model.ema_generator.trainable_variables or model.ema_generator.variables[0])
+    model.train_step({"images": tf.zeros([4, 8, 8, 1]), "noise": tf.random.normal([4, 16])})
+    after, now = np.asarray(model.ema_generator.variables[0]), np.asarray(model.generator.variables[0])
+    np.testing.assert_allclose(after, (before + now) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_an_interrupted_run_ends_with_the_same_bytes(
+    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy, replicas: int
+) -> None:
+    where = mirrored if replicas == 2 else strategy("single")
+    config = config.model_copy(update={"steps": 60, "batch_size": 64})
+    whole = train(config, tmp_path / "whole", strategy=where)
+    shorter = config.model_copy(update={"steps": 40})
+    train(shorter, tmp_path / "resumed", strategy=where)
+    resumed = train(config, tmp_path / "resumed", strategy=where)
+    for expected, received in zip(weights(whole), weights(resumed), strict=True):
+        np.testing.assert_array_equal(expected, received)
+    assert [record["step"] for record in resumed.read_metrics()] == [28, 40, 60]
+
+
+def test_a_complete_run_is_left_alone(run: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.h5")}
+    train(run.config(), run.path)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*.h5")} == before
+
+
+def test_fewer_steps_than_made_are_refused(run: Run) -> None:
+    with pytest.raises(UsageError, match=f"is at step {STEPS} already, received 10 steps"):
+        train(run.config().model_copy(update={"steps": 10}), run.path)
+    assert run.config().steps == STEPS
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, config: TrainConfig) -> None:
+    run = Run.prepare(tmp_path / "run", config)
+    run.save_checkpoint(build(config), 5)
+    run.latest_checkpoint().write_bytes(b"not HDF5")
+    with pytest.raises(ModelError, match=r"cannot restore .*step-00000005"):
+        load(run)
+
+
+def test_checkpoints_keep_their_distance(tmp_path: Path, config: TrainConfig) -> None:
+    run, model = Run.prepare(tmp_path / "run", config), build(config)
+    callback = Checkpoints(run, interval=3)
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in range(4):
+        model.optimizer.iterations.assign_add(2)
+        callback.on_epoch_end(epoch)
+    assert [step for step, _ in run.checkpoints()] == [4, 8]
+    callback.on_train_end()
+    assert [step for step, _ in run.checkpoints()] == [4, 8]
+
+
+def test_the_batch_must_divide_among_the_replicas(
+    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy
+) -> None:
+    with pytest.raises(UsageError, match="divisible by the 2 replicas, received 15"):
+        train(config.model_copy(update={"batch_size": 15}), tmp_path / "run", strategy=mirrored)
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_cpu_devices_than_there_are_are_refused_once_tensorflow_runs() -> None:
+    tf.constant(0)
+    with pytest.raises(UsageError, match="cannot divide the CPU into 3 devices"):
+        strategy("mirrored", 3)
+
+
+@pytest.mark.parametrize("image_size", [4, 12, 20, 0])
+def test_an_image_size_that_no_dcgan_draws(
+    tmp_path: Path, config: TrainConfig, image_size: int, gannet: Callable[..., tuple[int, str, str]]
+) -> None:
+    out = tmp_path / "run"
+    code, _, error = gannet("train", "dcgan", "--data", "digits", "--out", out, "--image-size", image_size)
+    assert code == 2
+    assert error.count("\n") == 1
+    assert str(image_size) in error
+    assert not out.exists()
+
+
+def test_the_dcgan_is_the_papers(config: TrainConfig) -> None:
+    generator, discriminator = networks(config.model_copy(update={"image_size": 32, "width": 64}))
+    assert isinstance(generator.blocks[-1].activation(tf.constant(9.0)), tf.Tensor)
+    images = generator(tf.random.normal([2, 16]))
+    assert images.shape == (2, 32, 32, 1)
+    assert discriminator(images).shape == (2, 1)
+    kinds = [type(block).__name__ for block in discriminator.blocks]
+    assert kinds[:2] == ["Conv2D", "LeakyReLU"]
+    assert kinds.count("BatchNormalization") == 2
+    assert type(generator.blocks[-2]).__name__ == "Conv2DTranspose"
+    kernels = [v for v in [*generator.variables, *discriminator.variables] if v.path.endswith("kernel")]
+    for kernel in kernels:
+        assert np.std(np.asarray(kernel)) == pytest.approx(0.02, rel=0.1)
+        assert abs(np.mean(np.asarray(kernel))) < 0.002
+    for network in (generator, discriminator):
+        for convolution, follower in zip(network.blocks, network.blocks[1:], strict=False):
+            if type(follower).__name__ == "BatchNormalization":
+                assert not getattr(convolution, "use_bias", False)
+                assert follower.synchronized
+
+
+def test_networks_survive_a_keras_file(tmp_path: Path, config: TrainConfig) -> None:
+    for network, given in zip(
+        networks(config), (tf.random.normal([3, 16]), tf.random.normal([3, 8, 8, 1])), strict=True
+    ):
+        network(given)
+        network.save(tmp_path / "network.keras")
+        restored = keras.models.load_model(tmp_path / "network.keras")
+        assert restored.get_config() == network.get_config()
+        np.testing.assert_array_equal(restored(given).numpy(), network(given).numpy())
+
+
+def test_any_two_keras_models_can_play() -> None:
+    generator = keras.Sequential(
+        [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
+    )
+    discriminator = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten(), keras.layers.Dense(1)])
+    gan = AdversarialModel(generator, discriminator, latent_dim=3)
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    data = tf.data.Dataset.from_tensors(
+        {"images": tf.zeros([8, 4, 4, 1]), "noise": tf.random.normal([8, 3])}
+    ).repeat()
+    history = gan.fit(data, steps_per_epoch=20, epochs=2, verbose=0, shuffle=False).history
+    assert set(history) == {"d_loss", "g_loss", "d_real", "d_fake"}
+    assert gan.step == 40
+
+
+def test_digits_are_real_and_in_range() -> None:
+    digits = data_set("digits").load(16)
+    assert digits.images.shape == (1797, 16, 16, 1)
+    assert digits.images.dtype == np.float32
+    assert (digits.images.min(), digits.images.max()) == (-1.0, 1.0)
+    assert np.bincount(digits.labels).min() > 170
+    assert digits.class_names == tuple("0123456789")
+
+
+def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
+    generator = load(run).ema_generator
+    many = sample(generator, range(-3, 80), 16)
+    assert many.shape == (83, 8, 8, 1)
+    few = sample(generator, [70, -3], 16)
+    assert np.abs(many[[73, 0]].astype(int) - few).max() <= 1
+
+
+def test_the_commands_name_what_is_wrong(
+    run: Run, tmp_path: Path, gannet: Callable[..., tuple[int, str, str]]
+) -> None:
+    train_ = ("train", "dcgan", "--data", "digits", "--out", tmp_path / "new")
+    cases = {
+        (
+            "train",
+            "dcgam",
+            "--data",
+            "digits",
+            "--out",
+            tmp_path,
+        ): "unknown model 'dcgam', expected one of: dcgan",
+        ("train", "dcgan", "--data", "digit", "--out", tmp_path): "did you mean 'digits'?",
+        (*train_, "--steps", 0): "steps: Input should be greater than or equal to 1, received 0",
+        (*train_, "--steps", "many"): "'many' is not a valid integer",
+        (
+            "train",
+            "dcgan",
+            "--data",
+            "digits",
+            "--out",
+            run.path,
+        ): "latent_dim 16 there, 100 here; width 4 there",
+        ("sample", tmp_path, "--seeds", "0", "--out", tmp_path): "is not a run directory",
+        ("sample", run.path, "--seeds", "0-", "--out", tmp_path): "seeds '0-' cannot be read",
+        ("sample", run.path, "--seeds", "0"): "nothing to write",
+        ("export", tmp_path, "--models", tmp_path, "--name", "a"): "is not a run directory",
+    }
+    for arguments, message in cases.items():
+        code, out, error = gannet(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_continues_by_the_same_command(run: Run, gannet: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = gannet(
+        *("train", "dcgan", "--data", "digits", "--out", run.path, "--image-size", 8),
+        *("--steps", STEPS, "--latent-dim", 16, "--width", 4),
+    )
+    assert code == 0
+    assert f"{run.path} is at step {STEPS}" in out
+
+
+def test_samples_become_files(run: Run, tmp_path: Path, gannet: Callable[..., tuple[int, str, str]]) -> None:
+    out, grid = tmp_path / "Bilder", tmp_path / "grid.png"
+    code, printed, _ = gannet("sample", run.path, "--seeds", "3,-1", "--out", out, "--grid", grid)
+    assert code == 0
+    assert {path.name for path in out.iterdir()} == {"seed0003.png", "seed-0001.png"}
+    assert printed.split() == [str(out / "seed0003.png"), str(out / "seed-0001.png"), str(grid)]
+    drawn = sample(load(run).ema_generator, [3, -1], 16)
+    np.testing.assert_array_equal(picture(out / "seed0003.png"), drawn[0, :, :, 0])
