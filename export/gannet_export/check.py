@@ -54,6 +54,9 @@ def _answers(directory: Path, latent_dim: int) -> list[tuple[int, dict[str, np.n
     given = [_given(rows, latent_dim) for rows in ROW_COUNTS]
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(directory))
+        missing = [name for name in contract.SIGNATURES if name not in loaded.signature_def]
+        if missing:
+            raise ExportRefused(f"the export lacks the signatures {', '.join(missing)}; nothing was published")
         signatures = {name: loaded.signature_def[name] for name in contract.SIGNATURES}
         return [
             (rows, {name: _run(session, signature, inputs) for name, signature in signatures.items()})
