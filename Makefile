@@ -55,7 +55,7 @@ bench: .venv/dev
 .PHONY: dist
 dist: .venv/dev
 	rm -rf dist
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 .PHONY: clean
 clean:

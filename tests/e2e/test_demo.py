@@ -1,0 +1,62 @@
+"""`make demo`: the whole path, leaving pictures and no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.programs import PATIENCE, ROOT
+
+
+def start(directory: Path) -> subprocess.Popen[str]:
+    """The demo in a process group of its own, as a terminal would start it."""
+    return subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / "demo.py", "--steps", "40"],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def assert_no_process_is_left(group: int) -> None:
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_it_leaves_pictures_and_no_process(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "old").write_text("of an earlier demo")
+    with start(tmp_path) as demo:
+        out, error = demo.communicate(timeout=PATIENCE)
+    assert demo.returncode == 0, error
+    assert_no_process_is_left(demo.pid)
+    assert "version 1 of digits" in out
+    for step in ("train", "export", "serve", "ask for 64 images"):
+        assert step in out
+    pictures = tmp_path / "demo"
+    assert not (pictures / "old").exists()
+    for name in ("samples.png", "losses.png", "progress.png"):
+        with Image.open(pictures / name) as picture:
+            assert np.asarray(picture).std() > 0
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_an_interruption_leaves_no_process(tmp_path: Path, how: str) -> None:
+    with start(tmp_path) as demo:
+        assert demo.stderr
+        while "Epoch 1" not in (line := demo.stderr.readline()):
+            assert line, "the demo ended before it trained"
+        if how == "Ctrl-C":
+            os.killpg(demo.pid, signal.SIGINT)
+        else:
+            demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=PATIENCE)
+    assert demo.returncode == 130
+    assert_no_process_is_left(demo.pid)
