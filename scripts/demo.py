@@ -20,6 +20,7 @@ from gannet_client import Client
 from gannet_client.cli import run
 from gannet_client.errors import GannetError
 from gannet_client.images import save_png
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,7 @@ TRAIN = f"train dcgan --data digits --out {RUN} --width 32"
 EXPORT = f"export {RUN} --models {MODELS} --name {NAME}"
 SERVE = f"serve {MODELS} --port 0"
 IMAGES = 64
+ZOOM = 3
 PATIENCE = 60.0
 """Seconds for a server to load a small model, and for a process to end."""
 
@@ -49,10 +51,13 @@ def demo(steps: int) -> None:
         table.add_row("serve", seconds_since(started), target)
         started = time.monotonic()
         images = client.generate(IMAGES, seed=0)
-        save_png(images.grid(), DEMO / "samples.png")
+        save_png(images.grid(columns=16), DEMO / "samples.png")
         table.add_row(f"ask for {IMAGES} images", seconds_since(started), f"{DEMO / 'samples.png'}")
+    shutil.copy(RUN / "losses.png", DEMO)
+    shutil.copy(RUN / "progress.png", DEMO)
+    for picture in ("samples.png", "progress.png"):
+        enlarge(DEMO / picture)
     for picture in ("losses.png", "progress.png"):
-        shutil.copy(RUN / picture, DEMO / picture)
         table.add_row("", "", f"{DEMO / picture}")
     Console().print(table)
     print(f"the images came from version {images.version} of {images.model}")
@@ -66,6 +71,14 @@ def gannet_timed(table: Table, step: str, arguments: str, path: Path) -> None:
     if code != 0:
         raise GannetError(f"gannet {arguments} ended with exit code {code}")
     table.add_row(step, seconds_since(started), f"{path}")
+
+
+def enlarge(picture: Path) -> None:
+    """Make each of the few pixels visible."""
+    with Image.open(picture) as small:
+        size = (small.width * ZOOM, small.height * ZOOM)
+        large = small.resize(size, Image.Resampling.NEAREST)
+    large.save(picture)
 
 
 def seconds_since(started: float) -> str:

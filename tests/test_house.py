@@ -1,6 +1,7 @@
 """The arrows between the packages: data flows from training to the client, knowledge the other way."""
 
 import ast
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -60,3 +61,9 @@ def test_every_command_of_the_distribution_can_be_loaded() -> None:
     commands = {entry.name: entry.load() for entry in entry_points(group="gannet.commands")}
     assert {"train", "sample", "export", "serve", "generate"} <= commands.keys()
     assert all(command.name == name for name, command in commands.items())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_there(package: str) -> None:
+    module = import_module(package)
+    assert all(hasattr(module, name) for name in getattr(module, "__all__", []))
