@@ -26,7 +26,7 @@ from rich.table import Table
 
 DEMO = Path("demo")
 RUN, MODELS, NAME = DEMO / "run", DEMO / "models", "digits"
-TRAIN = f"train dcgan --data digits --out {RUN} --width 32"
+TRAIN = f"train dcgan --data digits --out {RUN} --width 32 --label-smoothing 0.1 --learning-rate 0.0005"
 EXPORT = f"export {RUN} --models {MODELS} --name {NAME}"
 SERVE = f"serve {MODELS} --port 0"
 IMAGES = 64
