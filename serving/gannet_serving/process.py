@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from threading import Event
+from queue import SimpleQueue
 
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
@@ -40,19 +40,19 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._came = Event()
+        self._came: SimpleQueue[int] = SimpleQueue()  # an Event, if set by a handler, may wait for itself
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the signal; returns whether it came within `timeout` seconds."""
-        return self._came.wait(timeout)
+    def wait(self) -> None:
+        """Waits for the signal."""
+        self._came.get()
 
     def _handle(self, number: int, frame: object) -> None:
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
-        self._came.set()
+        self._came.put(number)
 
 
 def run(
