@@ -196,6 +196,20 @@ def test_model_server_opens_its_port_once_a_version_is_loaded(
     assert running.exception().code() is grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_load_that_hangs_does_not_hold_up_the_end(
+    start: Callable[..., Process], saved_models: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "gen").mkdir()
+    version = saved_models.write_gen(tmp_path / "gen" / "1")
+    [data] = version.glob("variables/variables.data-*")
+    data.unlink()
+    os.mkfifo(data)  # whoever opens it waits for a writer
+    process = start("gannet", "serve", tmp_path, "--port", "0")
+    process.read_log_until("loading from")
+    process.send(signal.SIGTERM)
+    assert process.end() == (0, "")
+
+
 def test_model_server_that_waits_for_versions_ends_on_sigterm(
     start: Callable[..., Process], tmp_path: Path, free_port: int
 ) -> None:

@@ -1,0 +1,93 @@
+"""The image under test, and containers of it that run with as few rights as possible."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFINED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "2g"]
+
+
+def docker(*arguments: object) -> str:
+    done = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, (
+        f"docker {arguments[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    )
+    return done.stdout.strip()
+
+
+class Container:
+    """A running container of the image, its port 8500 published on the loopback interface alone."""
+
+    def __init__(self, image: str, models: Path, *arguments: str, options: tuple[str, ...] = ()) -> None:
+        self.id = docker(
+            *("run", "--detach", "--publish", "127.0.0.1::8500", "--volume", f"{models}:/models:ro"),
+            *(*CONFINED, *options, image, *arguments),
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the published port can be reached."""
+        return docker("port", self.id, "8500/tcp")
+
+    def wait_for_log(self, text: str) -> None:
+        """Follows the log until a line with `text` comes."""
+        with self._logs("--follow") as follower:
+            assert follower.stdout is not None
+            found = any(text in line for line in follower.stdout)
+            follower.terminate()
+        assert found, f"the container ended before it logged {text!r}:\n" + "\n".join(self.log())
+
+    def log(self) -> list[str]:
+        """Every line of stdout and stderr."""
+        with self._logs() as logs:
+            return logs.communicate()[0].splitlines()
+
+    def _logs(self, *options: str) -> subprocess.Popen[str]:
+        command = ["docker", "logs", *options, self.id]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def inspect(self, field: str) -> str:
+        return docker("inspect", "--format", f"{{{{{field}}}}}", self.id)
+
+    def stop(self) -> None:
+        docker("stop", self.id)
+
+    def remove(self) -> None:
+        docker("rm", "--force", "--volumes", self.id)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image named by GANNET_SERVING_IMAGE, or one that is built here."""
+    named = os.environ.get("GANNET_SERVING_IMAGE")
+    if named:
+        return named
+    tag = "gannet-serving:test"
+    docker("build", "--network", "host", "--file", ROOT / "docker" / "Dockerfile", "--tag", tag, ROOT)
+    return tag
+
+
+@pytest.fixture(scope="session")
+def image_config(image: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(docker("image", "inspect", "--format", "{{json .Config}}", image))
+    return config
+
+
+@pytest.fixture
+def start(image: str) -> Iterator[Callable[..., Container]]:
+    """Starts containers that are removed after the test."""
+    containers: list[Container] = []
+
+    def start_one(models: Path, *arguments: str, options: tuple[str, ...] = ()) -> Container:
+        containers.append(Container(image, models, *arguments, options=options))
+        return containers[-1]
+
+    yield start_one
+    for container in containers:
+        container.remove()
