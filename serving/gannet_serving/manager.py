@@ -44,7 +44,7 @@ class ModelManager:
         self._poll_seconds = poll_seconds
         self._models: dict[str, Model] = {}
         self._lock = Lock()
-        self._unsettled: set[str | None] = set()
+        self._unsettled: set[str] = set()
         self._settled = Event()
         self._stopping = Event()
         self._threads: list[Thread] = []
@@ -133,9 +133,9 @@ class ModelManager:
                 complaint.end()
                 self._settle(model.name)
 
-    def _settle(self, name: str | None = None) -> None:
+    def _settle(self, *names: str) -> None:
         with self._lock:
-            self._unsettled -= {name}
+            self._unsettled.difference_update(names)
             if not self._unsettled:
                 self._settled.set()
 

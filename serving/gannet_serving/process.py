@@ -91,6 +91,8 @@ def run(
         if stop.number is None:
             settled()
             _answer_until(stop, manager, host, port, ready)
+        else:
+            _log.info("stopping before the models were loaded")
     finally:
         ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
     code = _INTERRUPTED if stop.number == signal.SIGINT else 0

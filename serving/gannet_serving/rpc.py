@@ -63,7 +63,7 @@ def _respond(method: Method, data: bytes, context: grpc.ServicerContext) -> byte
         context.abort(error.code, truncated(error.message))
     except Exception:
         _log.exception("a call failed for a reason that is not the caller's")
-        context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log tells which.")
+        context.abort(grpc.StatusCode.INTERNAL, "Internal error; the reason is in the server's log.")
     return response
 
 

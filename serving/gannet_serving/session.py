@@ -113,9 +113,7 @@ def _load(session: Any, directory: Path) -> Any:
     try:
         with session.graph.as_default():
             return tf.compat.v1.saved_model.load(session, list(_TAGS), str(directory))
-    except (
-        Exception
-    ) as error:  # whatever a broken file makes the loader raise is that version's failure alone
+    except Exception as error:  # broken files make the loader raise just about anything
         raise _load_failure(error) from error
 
 
