@@ -1,8 +1,8 @@
 """How good the demo's digits are, compared with real held-out digits.
 
 A classifier learns three quarters of the real digits. It judges 1,000 seeds of the demo's model and the
-held-out quarter: `ratio` is the share of generated samples that it is sure of (probability above 0.8) over the
-same share of real ones. Run `make demo` first.
+held-out quarter: `ratio` is the share of generated samples that it is sure of (probability above 0.8) over
+the same share of real ones. Run `make demo` first.
 """
 
 import argparse
@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
 from gannet_client.errors import GannetError
 from gannet_export import to_pixels
 from gannet_training.data import data_set
 from gannet_training.run import Run
 from gannet_training.sampling import sample
 from gannet_training.trainer import load
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
 
 SAMPLES = 1_000
 SURE = 0.8

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
 from gannet_client import Client
 from gannet_client.cli import run
 from gannet_client.errors import GannetError
 from gannet_client.images import save_png
-from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
 DEMO = Path("demo")
 RUN, MODELS, NAME = DEMO / "run", DEMO / "models", "digits"

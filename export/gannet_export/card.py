@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+
 from gannet_client import contract
 
 _LIBRARIES = ("gannet-toolkit", "keras", "numpy", "tensorflow")

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
 from gannet_client import contract
 from gannet_client.errors import ModelError
-
 from gannet_export.noise import noise
 from gannet_export.servable import to_pixels
 
@@ -56,7 +56,9 @@ def _answers(directory: Path, latent_dim: int) -> list[tuple[int, dict[str, np.n
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(directory))
         missing = [name for name in contract.SIGNATURES if name not in loaded.signature_def]
         if missing:
-            raise ExportRefused(f"the export lacks the signatures {', '.join(missing)}; nothing was published")
+            raise ExportRefused(
+                f"the export lacks the signatures {', '.join(missing)}; nothing was published"
+            )
         signatures = {name: loaded.signature_def[name] for name in contract.SIGNATURES}
         return [
             (rows, {name: _run(session, signature, inputs) for name, signature in signatures.items()})

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from gannet_client import contract
 
+from gannet_client import contract
 from gannet_export.noise import noise
 
 

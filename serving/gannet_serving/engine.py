@@ -1,8 +1,6 @@
 """Brings TensorFlow into a server process: late, once, and quietly."""
 
 import gc
-import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +8,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from gannet_client.native_log import quiet_native_log
+
 if TYPE_CHECKING:
     from gannet_serving.session import ModelSession
 
-_VERBOSITY = "TF_CPP_MIN_LOG_LEVEL"
-_ERRORS_ONLY = "3"
 _lock = Lock()
 
 
@@ -38,8 +36,10 @@ def import_tensorflow() -> None:
     with _lock:
         if "tensorflow" in sys.modules:
             return
-        with _without_keras(), _quiet():
-            import tensorflow  # noqa: F401
+        with _without_keras(), quiet_native_log():
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # complains here already that there is no GPU
         # Objects that live for ever, a quarter of a million: a full collection among them would take 0.1 s.
         gc.collect()
         gc.freeze()
@@ -56,28 +56,3 @@ def _without_keras() -> Iterator[None]:
         yield
     finally:
         del sys.modules["keras"]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Sets TensorFlow's logs to errors, unless the user has chosen, and mutes it until it has read that."""
-    if _VERBOSITY in os.environ:
-        yield
-        return
-    os.environ[_VERBOSITY] = _ERRORS_ONLY
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _muted_stderr():
-        yield
-
-
-@contextmanager
-def _muted_stderr() -> Iterator[None]:
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -1,8 +1,6 @@
 """`tensorflow.serving.PredictionService`: what a model computes, and what it could be asked."""
 
 import grpc
-from gannet_client.codec import encode_values
-from gannet_client.contract import SERVING_DEFAULT
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     GetModelMetadataResponse,
@@ -10,6 +8,8 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 )
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
+from gannet_client.codec import encode_values
+from gannet_client.contract import SERVING_DEFAULT
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.rpc import require_time_left

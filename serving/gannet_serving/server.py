@@ -4,11 +4,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from gannet_client.contract import LOOPBACK, MODEL_SERVICE, PREDICTION_SERVICE
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
+from gannet_client.contract import LOOPBACK, MODEL_SERVICE, PREDICTION_SERVICE
 from gannet_serving.address import cannot_listen, joined
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService

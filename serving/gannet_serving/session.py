@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from gannet_client.codec import Array
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 
+from gannet_client.codec import Array
 from gannet_serving.status import StatusError, code_of, invalid, not_found
 
 _TAGS = ("serve",)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from gannet_client.codec import Array, decode
 
+from gannet_client.codec import Array, decode
 from gannet_serving.status import invalid
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from gannet_client import __version__, cli
 from gannet_client.commands import group
-from PIL import Image
 
 OUR_COMMANDS = [
     entry for entry in entry_points(group="gannet.commands") if entry.dist.name == "gannet-toolkit"

@@ -8,6 +8,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from gannet_client import (
     Client,
     GannetError,
@@ -20,8 +23,6 @@ from gannet_client import (
     UsageError,
     VersionStatus,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 AVAILABLE, LOADING, END = 30, 20, 50
 int64s = st.integers(-(2**63), 2**63 - 1)

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gannet_client import codec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
+from gannet_client import codec
 
 tf = pytest.importorskip("tensorflow")
 tensor_pb2 = pytest.importorskip("tensorflow.core.framework.tensor_pb2")

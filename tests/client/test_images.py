@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gannet_client import Generation, MissingExtra, UsageError
-from gannet_client.images import encode_png, grid, save_png, to_pil
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
+
+from gannet_client import Generation, MissingExtra, UsageError
+from gannet_client.images import encode_png, grid, save_png, to_pil
 
 channels = st.sampled_from([1, 3, 4])
 batches = st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 6), channels).flatmap(

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from typing import Any
 
-import gannet_client
 import pytest
+
+import gannet_client
 
 NAMES = [
     "Client",

@@ -1,8 +1,9 @@
 import pytest
-from gannet_client import UsageError
-from gannet_client.seeds import parse_seeds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gannet_client import UsageError
+from gannet_client.seeds import parse_seeds
 
 int64s = st.integers(-(2**63), 2**63 - 1)
 ranges = st.tuples(int64s, st.integers(0, 50)).map(lambda pair: (pair[0], min(pair[0] + pair[1], 2**63 - 1)))

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gannet_client import contract, wire
-from gannet_client._channel import METADATA, PREDICT, STATUS
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.wrappers_pb2 import Int64Value
@@ -23,6 +21,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2,
     status_pb2,
 )
+
+from gannet_client import contract, wire
+from gannet_client._channel import METADATA, PREDICT, STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = ROOT / "client" / "gannet_client" / "wire"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gannet_client import Client, ModelError, ServerUnreachable
 from PIL import Image
 
+from gannet_client import Client, ModelError, ServerUnreachable
 from tests.e2e.programs import Spine, gannet, serving
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from gannet_client import contract
 from gannet_client.errors import GannetError, UsageError
 from gannet_export import ExportRefused, export, noise, to_pixels

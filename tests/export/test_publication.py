@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gannet_client.errors import UsageError
-from gannet_export.publication import publish, staging
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gannet_client.errors import UsageError
+from gannet_export.publication import publish, staging
 
 
 def published(models: Path, version: int | None = None, content: str = "graph") -> Path:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import grpc
 import numpy as np
 import pytest
+
 from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from gannet_client.codec import decode
 from google.protobuf import text_format
+
+from gannet_client.codec import decode
 
 CASES = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())["case"]
 GOOD = "dtype: DT_FLOAT tensor_shape { dim { size: 2 } dim { size: 4 } } float_val: [1, 2, 3, 4, 5, 6, 7, 8]"

@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+
 from gannet_serving.engine import load_model
 from gannet_serving.manager import ModelManager
 from gannet_serving.servables import State

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gannet_serving.engine import load_model
 from gannet_serving.model import Loader, Model
 from gannet_serving.servables import State
 from gannet_serving.status import StatusError, not_found
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOISE = np.ones((1, 4), np.float32)
 

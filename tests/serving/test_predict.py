@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gannet_client.codec import decode, encode
 
 ZOO = {

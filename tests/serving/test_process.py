@@ -285,7 +285,7 @@ def test_usage_errors(program: str, arguments: list[str], line: str, tmp_path: P
 @pytest.mark.parametrize(
     "code",
     [
-        "from gannet_serving.main import model_server as command",
+        "from gannet_serving.model_server import model_server as command",
         "from gannet_serving.commands.serve import serve as command",
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from gannet_client.codec import decode
 from gannet_client.errors import UsageError
 from gannet_serving.address import require_free

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gannet_serving.engine import load_model
 from gannet_serving.status import StatusError
 

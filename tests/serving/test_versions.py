@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gannet_serving.versions import find_models, find_versions, fingerprint, parse_version
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gannet_serving.versions import find_models, find_versions, fingerprint, parse_version
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import keras
 import pytest
+
 from gannet_training.config import TrainConfig
 from gannet_training.startup import start_tensorflow
 from gannet_training.strategy import strategy

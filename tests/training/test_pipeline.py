@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import tensorflow as tf
-from gannet_export import noise
-from gannet_training.pipeline import batches
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gannet_export import noise
+from gannet_training.pipeline import batches
 
 
 def numbered(size: int) -> np.ndarray:

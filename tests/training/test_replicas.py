@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
 from gannet_training.data import data_set

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.config import TrainConfig
 from gannet_training.run import Run

@@ -7,6 +7,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.callbacks import Checkpoints
@@ -17,8 +20,6 @@ from gannet_training.run import Run
 from gannet_training.sampling import sample
 from gannet_training.strategy import strategy
 from gannet_training.trainer import build, load, train
-from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 STEPS = 150
 

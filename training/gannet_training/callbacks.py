@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from gannet_client import images
 
+from gannet_client import images
 from gannet_training.run import Run
 from gannet_training.sampling import GRID_PADDING, GRID_SEEDS, sample
 

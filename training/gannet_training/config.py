@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from gannet_client.errors import UsageError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gannet_client.errors import UsageError
 
 
 class TrainConfig(BaseModel):

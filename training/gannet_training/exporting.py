@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from gannet_export import export
-
 from gannet_training.run import Run
 from gannet_training.trainer import load
 

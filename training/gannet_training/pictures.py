@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from gannet_client import images
 
+from gannet_client import images
 from gannet_training.run import Run
 from gannet_training.sampling import GRID_PADDING
 

@@ -7,6 +7,7 @@ reached n in one go or was interrupted, and on however many replicas it is train
 import keras
 import numpy as np
 import tensorflow as tf
+
 from gannet_export.noise import noise
 
 _SHUFFLE_STREAM, _NOISE_STREAM = 0, 1

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from gannet_client.errors import ModelError, UsageError
-
 from gannet_training.config import TrainConfig
 
 KEPT_CHECKPOINTS = 3

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+
 from gannet_export import noise, to_pixels
 
 ROWS_AT_ONCE = 64

@@ -1,7 +1,5 @@
 """How the commands start TensorFlow."""
 
-import logging
-
 from gannet_client.native_log import quiet_native_log
 
 
@@ -11,4 +9,3 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
 """Where a run computes: one device, or several that mirror each other."""
 
 import tensorflow as tf
+
 from gannet_client.errors import UsageError
 
 

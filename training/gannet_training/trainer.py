@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from gannet_client.errors import ModelError, UsageError
 
+from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.callbacks import Checkpoints, RunLog, StopAtStep
 from gannet_training.config import TrainConfig

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import click
+
 from gannet_client.contract import GRPC_PORT, LOOPBACK
 from gannet_client.errors import UsageError
 

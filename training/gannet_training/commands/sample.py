@@ -16,7 +16,6 @@ def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
     from gannet_client.errors import UsageError
     from gannet_client.generation import file_name
     from gannet_client.seeds import parse_seeds
-
     from gannet_training.run import Run
 
     chosen = parse_seeds(seeds)

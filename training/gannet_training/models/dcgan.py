@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
 from gannet_client.errors import UsageError
 
 SMALLEST_SIDE = 4
