@@ -37,7 +37,7 @@ PATIENCE = 60.0
 
 
 @click.command()
-@click.option("--steps", default=2500, show_default=True, help="Of training.")
+@click.option("--steps", default=2000, show_default=True, help="Of training.")
 def demo(steps: int) -> None:
     """Run the whole path and print where the time went."""
     # SIGTERM ends it as Ctrl-C does.
