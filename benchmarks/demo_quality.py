@@ -31,11 +31,11 @@ def main() -> int:
     start_tensorflow()
     from gannet_export import to_pixels
     from gannet_training import load, sample
-    from gannet_training.data import data_set
+    from gannet_training.data import open_data
 
     run = Run.open(parser.parse_args().run)
-    real = data_set(run.config().data).load(run.config().image_size)
-    pixels = to_pixels(real.images).numpy()
+    real = open_data(run.config().data, image_size=run.config().image_size)
+    pixels = to_pixels(real.fetch(np.arange(real.size))).numpy()
     train_x, held_x, train_y, held_y = train_test_split(
         features(pixels), real.labels, test_size=0.25, random_state=0, stratify=real.labels
     )

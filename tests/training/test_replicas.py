@@ -1,12 +1,15 @@
 """How many devices train a model does not show in the result."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
-from gannet_training.data import data_set
+from gannet_training.data import in_memory, open_data
+from gannet_training.draws import Draw
 from gannet_training.pipeline import batches
 from gannet_training.trainer import build
 
@@ -14,8 +17,13 @@ from gannet_training.trainer import build
 def trained(config: TrainConfig, where: tf.distribute.Strategy, steps: int) -> AdversarialModel:
     with where.scope():
         model = build(config)
-    images = data_set(config.data).load(config.image_size).images
-    data = batches(images, batch_size=config.batch_size, latent_dim=config.latent_dim, seed=config.seed)
+    data = batches(
+        open_data(config.data, image_size=config.image_size),
+        batch_size=config.batch_size,
+        draws=model.draws,
+        seed=config.seed,
+        discriminator_steps=config.discriminator_steps,
+    )
     model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
     return model
 
@@ -29,10 +37,25 @@ def largest_difference(one: list[np.ndarray], two: list[np.ndarray]) -> float:
     return max(np.abs(left - right).max(initial=0.0) for left, right in zip(one, two, strict=True))
 
 
+OPTIONS = {
+    "dcgan": {},
+    "wgan-gp": {"objective": "wasserstein", "discriminator_steps": 3, "gradient_penalty": 10.0},
+    "wgan": {"objective": "wasserstein", "discriminator_steps": 2, "weight_clip": 0.01},
+    "r1": {"r1": 1.0, "r1_interval": 4, "label_smoothing": 0.1},
+    "relativistic": {"objective": "relativistic", "instance_noise": 0.1},
+    "augmented hinge": {"objective": "hinge", "augment": "color,translation,cutout"},
+}
+
+
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_two_replicas_and_one_device_agree_after_20_steps(
-    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
+    config: TrainConfig,
+    single: tf.distribute.Strategy,
+    mirrored: tf.distribute.Strategy,
+    options: dict[str, Any],
 ) -> None:
+    config = config.model_copy(update={"label_smoothing": 0.0, **options})
     one, two = (state(trained(config, where, steps=20)) for where in (single, mirrored))
     assert sum(value.dtype == np.float64 for value in one) > 30
     assert largest_difference(one, two) < 1e-10
@@ -70,10 +93,17 @@ def test_losses_are_means_over_the_global_batch(
 
 
 def test_every_replica_takes_its_own_rows_of_the_global_batch(mirrored: tf.distribute.Strategy) -> None:
-    data = batches(np.zeros([64, 8, 8, 1], np.float32), batch_size=16, latent_dim=4, seed=0)
+    draws = {"noise": Draw("latents", (2, 4))}
+    data = batches(
+        in_memory(np.zeros([64, 8, 8, 1], np.uint8)),
+        batch_size=16,
+        draws=draws,
+        seed=0,
+        discriminator_steps=2,
+    )
     element = next(iter(mirrored.experimental_distribute_dataset(data)))
     first, second = mirrored.experimental_local_results(element["noise"])
-    assert first.shape == second.shape == (8, 4)
+    assert first.shape == second.shape == (8, 2, 4)
     assert not np.intersect1d(first.numpy(), second.numpy()).size
     whole = next(iter(data))["noise"]
     np.testing.assert_array_equal(tf.concat([first, second], 0).numpy(), whole.numpy())

@@ -12,9 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
-from gannet_training.callbacks import Checkpoints
 from gannet_training.config import TrainConfig
-from gannet_training.data import data_set
 from gannet_training.models import networks
 from gannet_training.run import Run
 from gannet_training.sampling import sample
@@ -92,7 +90,7 @@ def test_the_average_follows_the_generator(run: Run) -> None:
 
 def test_without_a_half_life_the_average_is_the_generator(config: TrainConfig) -> None:
     model = build(config.model_copy(update={"ema_half_life": 0.0}))
-    model.train_step({"images": tf.zeros([4, 8, 8, 1]), "noise": tf.random.normal([4, 16])})
+    model.train_step({"images": tf.zeros([4, 1, 8, 8, 1]), "noise": tf.random.normal([4, 1, 16])})
     for average, current in zip(model.ema_generator.variables, model.generator.variables, strict=True):
         np.testing.assert_allclose(np.asarray(average), np.asarray(current), atol=1e-7)
 
@@ -100,7 +98,7 @@ def test_without_a_half_life_the_average_is_the_generator(config: TrainConfig) -
 def test_half_of_the_average_is_replaced_after_its_half_life(config: TrainConfig) -> None:
     model = build(config.model_copy(update={"ema_half_life": 4.0}))
     before = np.asarray(model.ema_generator.trainable_variables or model.ema_generator.variables[0])
-    model.train_step({"images": tf.zeros([4, 8, 8, 1]), "noise": tf.random.normal([4, 16])})
+    model.train_step({"images": tf.zeros([4, 1, 8, 8, 1]), "noise": tf.random.normal([4, 1, 16])})
     after, now = np.asarray(model.ema_generator.variables[0]), np.asarray(model.generator.variables[0])
     np.testing.assert_allclose(after, (before + now) / 2, atol=1e-7)
 
@@ -117,7 +115,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     resumed = train(config, tmp_path / "resumed", strategy=where)
     for expected, received in zip(weights(whole), weights(resumed), strict=True):
         np.testing.assert_array_equal(expected, received)
-    assert [record["step"] for record in resumed.read_metrics()] == [28, 40, 60]
+    assert [record["step"] for record in resumed.read_metrics()] == [28, 40, 56, 60]
 
 
 def test_a_complete_run_is_left_alone(run: Run) -> None:
@@ -132,25 +130,43 @@ def test_fewer_steps_than_made_are_refused(run: Run) -> None:
     assert run.config().steps == STEPS
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, config: TrainConfig) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, config: TrainConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config.model_copy(update={"steps": 60, "batch_size": 64})
+    whole = train(config, tmp_path / "whole")
+    run = train(config.model_copy(update={"steps": 45}), tmp_path / "run", checkpoint_every=20)
+    assert [step for step, _ in run.checkpoints()] == [20, 40, 45]
+    latest = run.latest_checkpoint()
+    latest.write_bytes(latest.read_bytes()[:1000])
+    assert load(run).step == 40
+    assert "going back to the checkpoint before" in caplog.text
+    resumed = train(config, tmp_path / "run")
+    for expected, received in zip(weights(whole), weights(resumed), strict=True):
+        np.testing.assert_array_equal(expected, received)
+    assert [record["step"] for record in resumed.read_metrics()] == [28, 56, 60]
+
+
+def test_no_checkpoint_that_is_whole(tmp_path: Path, config: TrainConfig) -> None:
     run = Run.prepare(tmp_path / "run", config)
     run.save_checkpoint(build(config), 5)
     run.latest_checkpoint().write_bytes(b"not HDF5")
-    with pytest.raises(ModelError, match=r"cannot restore .*step-00000005"):
+    with pytest.raises(ModelError, match=r"no checkpoint of the run .* can be restored"):
         load(run)
 
 
-def test_checkpoints_keep_their_distance(tmp_path: Path, config: TrainConfig) -> None:
-    run, model = Run.prepare(tmp_path / "run", config), build(config)
-    callback = Checkpoints(run, interval=3)
-    callback.set_model(model)
-    callback.on_train_begin()
-    for epoch in range(4):
-        model.optimizer.iterations.assign_add(2)
-        callback.on_epoch_end(epoch)
-    assert [step for step, _ in run.checkpoints()] == [4, 8]
-    callback.on_train_end()
-    assert [step for step, _ in run.checkpoints()] == [4, 8]
+def test_steps_come_in_whole_executions(config: TrainConfig) -> None:
+    with pytest.raises(UsageError, match=r"^steps \(20\) is no multiple of steps_per_execution \(3\)$"):
+        TrainConfig.parse({**config.model_dump(), "steps_per_execution": 3})
+
+
+def test_executions_of_several_steps_fill_epochs(tmp_path: Path, config: TrainConfig) -> None:
+    config = config.model_copy(update={"steps": 60, "batch_size": 64})
+    one = train(config, tmp_path / "one")
+    several = train(config.model_copy(update={"steps_per_execution": 5}), tmp_path / "several")
+    assert [record["step"] for record in several.read_metrics()] == [25, 50, 60]
+    for expected, received in zip(weights(one), weights(several), strict=True):
+        np.testing.assert_allclose(received, expected, atol=1e-4)
 
 
 def test_the_batch_must_divide_among_the_replicas(
@@ -219,20 +235,11 @@ def test_any_two_keras_models_can_play() -> None:
     gan = AdversarialModel(generator, discriminator, latent_dim=3)
     gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
     data = tf.data.Dataset.from_tensors(
-        {"images": tf.zeros([8, 4, 4, 1]), "noise": tf.random.normal([8, 3])}
+        {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
     ).repeat()
     history = gan.fit(data, steps_per_epoch=20, epochs=2, verbose=0, shuffle=False).history
     assert set(history) == {"d_loss", "g_loss", "d_real", "d_fake"}
     assert gan.step == 40
-
-
-def test_digits_are_real_and_in_range() -> None:
-    digits = data_set("digits").load(16)
-    assert digits.images.shape == (1797, 16, 16, 1)
-    assert digits.images.dtype == np.float32
-    assert (digits.images.min(), digits.images.max()) == (-1.0, 1.0)
-    assert np.bincount(digits.labels).min() > 170
-    assert digits.class_names == tuple("0123456789")
 
 
 def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
@@ -255,7 +262,7 @@ def test_the_commands_name_what_is_wrong(
             "digits",
             "--out",
             tmp_path,
-        ): "unknown model 'dcgam', expected one of: dcgan",
+        ): "unknown model 'dcgam', expected one of: dcgan, gan; did you mean 'dcgan'?",
         ("train", "dcgan", "--data", "digit", "--out", tmp_path): "did you mean 'digits'?",
         (*train_, "--steps", 0): "steps: Input should be greater than or equal to 1, received 0",
         (*train_, "--steps", "many"): "'many' is not a valid integer",

@@ -22,12 +22,12 @@ class StopAtStep(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop when the number is reached."""
-        if self.model.step >= self._steps:
+        if self.model.train_function.next_step >= self._steps:
             self.model.stop_training = True
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint at the end of an epoch, at most every `interval` steps, and at the end."""
+    """Saves a checkpoint every `interval` steps, and at the end."""
 
     def __init__(self, run: Run, interval: int) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class Checkpoints(keras.callbacks.Callback):
         """Start counting at the step that training resumes from."""
         self._saved_at = self.model.step
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save if the last checkpoint is old enough."""
-        if self.model.step - self._saved_at >= self._interval:
+        if self.model.train_function.next_step - self._saved_at >= self._interval:
             self._save()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

@@ -1,8 +1,8 @@
 """What a run learns, and how: the configuration that `config.json` keeps."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gannet_client.errors import UsageError
 
@@ -15,23 +15,69 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: str = Field(description="Preset of networks, for example dcgan.")
+    model: str = Field(description="Preset of networks, or a factory of your own, package.module:factory.")
     data: str = Field(description="Data set, for example digits.")
     image_size: int = Field(ge=1, description="Side of the square images, in pixels.")
     channels: int = Field(ge=1, description="1 (grey) or 3 (RGB).")
-    steps: int = Field(ge=1, description="Generator updates in all.")
+    steps: int = Field(default=10_000, ge=1, description="Generator updates in all.")
     batch_size: int = Field(default=64, ge=1, description="Images per step, over all replicas.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of weights, data order and noise.")
     latent_dim: int = Field(default=100, ge=1, description="Width of the noise.")
     width: int = Field(default=64, ge=1, description="Feature maps of the widest-sided hidden layer.")
-    learning_rate: float = Field(default=2e-4, gt=0, description="Of Adam, for both networks.")
-    beta_1: float = Field(default=0.5, ge=0, lt=1, description="Of Adam, for both networks.")
+    initializer: str = Field(default="normal", description="Of all kernels; normal is N(0, 0.02).")
+    optimizer: str = Field(default="adam", description="Of both networks.")
+    learning_rate: float = Field(default=2e-4, gt=0, description="Of the optimizers.")
+    discriminator_learning_rate: float | None = Field(
+        default=None, gt=0, description="Of the discriminator's optimizer, if it has its own."
+    )
+    beta_1: float = Field(default=0.5, ge=0, lt=1, description="Of Adam and AdamW.")
+    beta_2: float = Field(default=0.999, ge=0, lt=1, description="Of Adam and AdamW.")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="Of SGD and RMSprop.")
+    nesterov: bool = Field(default=False, description="Nesterov's momentum, of SGD.")
+    rho: float = Field(default=0.9, ge=0, lt=1, description="Decay of RMSprop's squares.")
+    weight_decay: float = Field(default=0.004, ge=0, description="Of AdamW.")
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="One-sided: a real image's target is 1 minus this."
+    )
+    objective: str = Field(default="non_saturating", description="Losses of both networks.")
+    discriminator_steps: int = Field(
+        default=1, ge=1, description="Discriminator updates per generator update, each on a batch of its own."
+    )
+    gradient_penalty: float = Field(
+        default=0.0, ge=0, description="Weight of the slope between real and drawn images; 10 in WGAN-GP."
+    )
+    r1: float = Field(default=0.0, ge=0, description="Weight gamma of the slope at real images.")
+    r1_interval: int = Field(default=16, ge=1, description="Steps from one R1 penalty to the next.")
+    weight_clip: float = Field(
+        default=0.0, ge=0, description="Bound of the critic's weights; 0.01 in WGAN, 0 is none."
+    )
+    augment: str = Field(
+        default="",
+        description="Differentiable augmentations: color, translation, cutout, separated by commas.",
+    )
+    instance_noise: float = Field(
+        default=0.0, ge=0, description="Standard deviation of noise on all that the discriminator sees."
+    )
+    micro_batches: int = Field(
+        default=1, ge=1, description="Parts into which a replica cuts its batch to save memory."
+    )
+    steps_per_execution: int = Field(
+        default=1, ge=1, description="Steps that run without a return to Python."
+    )
+    options: dict[str, bool | int | float | str] = Field(
+        default={}, description="Arguments for a factory of your own."
     )
     ema_half_life: float = Field(
         default=10_000.0, ge=0, description="Of the generator's moving average, in images; 0 is none."
     )
+
+    @model_validator(mode="after")
+    def _whole_executions(self) -> Self:
+        if self.steps % self.steps_per_execution:
+            raise ValueError(
+                f"steps ({self.steps}) is no multiple of steps_per_execution ({self.steps_per_execution})"
+            )
+        return self
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> "TrainConfig":
@@ -48,11 +94,7 @@ class TrainConfig(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            problems = (
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}, received {item['input']!r}"
-                for item in error.errors()
-            )
-            raise UsageError("; ".join(problems)) from None
+            raise UsageError("; ".join(_problem(item) for item in error.errors())) from None
 
     def differences(self, other: "TrainConfig") -> list[str]:
         """List the fields in which another configuration differs, as "field a there, b here"."""
@@ -60,3 +102,9 @@ class TrainConfig(BaseModel):
         return [
             f"{name} {mine[name]} there, {theirs[name]} here" for name in mine if mine[name] != theirs[name]
         ]
+
+
+def _problem(item: Any) -> str:
+    if not item["loc"]:
+        return str(item["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, item['loc']))}: {item['msg']}, received {item['input']!r}"

@@ -4,70 +4,78 @@ Nothing here has a state that a checkpoint would have to keep: the batch of step
 reached n in one go or was interrupted, and on however many replicas it is trained.
 """
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from gannet_export.noise import noise
+from gannet_training.data import ImageSource
+from gannet_training.draws import Draw, stream_key
 
-_SHUFFLE_STREAM, _NOISE_STREAM = 0, 1
+Batch = dict[str, tf.Tensor]
 
 
 def batches(
-    images: np.ndarray, *, batch_size: int, latent_dim: int, seed: int, first_step: int = 0
+    source: ImageSource,
+    *,
+    batch_size: int,
+    draws: Mapping[str, Draw],
+    seed: int,
+    labelled: bool = False,
+    discriminator_steps: int = 1,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Stream the batches of a run for ever, from `first_step` on.
 
     Every epoch is a new permutation of the images; a batch may reach over the seam of two epochs, so that no
-    image is left out. Latents come from the one noise, each from a seed drawn for (seed, step).
+    image is left out.
 
     Args:
-        images: float32 [N, H, W, C] in [-1, 1].
-        batch_size: images per step, over all replicas.
-        latent_dim: width Z of the noise.
+        source: of the images.
+        batch_size: images per discriminator update, over all replicas.
+        draws: the random numbers to add, by name: :attr:`AdversarialModel.draws`.
         seed: of the run.
+        labelled: add the labels, for a conditional model; the source has some.
+        discriminator_steps: batches of images per step.
         first_step: steps that were made already.
 
     Returns:
-        A dataset of ``{"images": [B, H, W, C], "noise": [B, Z]}`` in Keras' default float type.
+        A dataset of ``{"images": [B, discriminator_steps, H, W, C], ...}``, batch-major so that a strategy
+        splits every tensor along the images; floats are of Keras' default type.
 
     Example:
-        >>> data = batches(np.zeros([10, 8, 8, 1], np.float32), batch_size=4, latent_dim=3, seed=1)
+        >>> from gannet_training.data import in_memory
+        >>> draws = {"noise": Draw("latents", (1, 3))}
+        >>> source = in_memory(np.zeros([10, 8, 8, 1], np.uint8))
+        >>> data = batches(source, batch_size=4, draws=draws, seed=1)
         >>> {name: tuple(tensor.shape) for name, tensor in next(iter(data)).items()}
-        {'images': (4, 8, 8, 1), 'noise': (4, 3)}
+        {'images': (4, 1, 8, 8, 1), 'noise': (4, 1, 3)}
     """
-    dtype = keras.config.floatx()
-    pool = tf.constant(images)
+    floatx = keras.config.floatx()
 
-    def batch(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = _shuffled_rows(step, batch_size, len(images), seed)
-        latents = noise(_noise_seeds(step, batch_size, seed), latent_dim)
-        return {"images": tf.cast(tf.gather(pool, rows), dtype), "noise": tf.cast(latents, dtype)}
+    def batch(step: tf.Tensor) -> Batch:
+        rows = _shuffled_rows(step, (batch_size, discriminator_steps), source.size, seed)
+        images = source.fetch(tf.reshape(rows, [-1]))
+        shaped = tf.reshape(images, [batch_size, discriminator_steps, *source.image_shape])
+        numbers = {name: draw.numbers(name, step, batch_size, seed) for name, draw in draws.items()}
+        floats = {name: tf.cast(value, floatx) for name, value in {"images": shaped, **numbers}.items()}
+        return {**floats, "labels": tf.gather(source.labels, rows)} if labelled else floats
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _shuffled_rows(step: tf.Tensor, batch_size: int, size: int, seed: int) -> tf.Tensor:
-    positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+def _shuffled_rows(step: tf.Tensor, shape: tuple[int, int], size: int, seed: int) -> tf.Tensor:
+    """int64 [B, discriminator_steps]: the places in the data set of one step's images."""
+    count = shape[0] * shape[1]
+    positions = step * count + tf.range(count, dtype=tf.int64)
     epochs, places = positions // size, positions % size
-    streams = [tf.fill([batch_size], tf.constant(word, tf.int64)) for word in (seed, _SHUFFLE_STREAM)]
+    key = tf.reshape(stream_key("images", tf.constant(0, tf.int64), seed), [1, 2])
+    keys = tf.concat([tf.repeat(key, count, axis=0), epochs[:, tf.newaxis]], axis=1)
     # The raw operation, because `tf.random.experimental.index_shuffle` takes one seed for a whole vector.
-    return tf.raw_ops.RandomIndexShuffle(
-        index=places,
-        seed=tf.stack([*streams, epochs], axis=1),
-        max_index=tf.constant(size - 1, tf.int64),
-        rounds=4,
+    rows = tf.raw_ops.RandomIndexShuffle(
+        index=places, seed=keys, max_index=tf.constant(size - 1, tf.int64), rounds=4
     )
-
-
-def _noise_seeds(step: tf.Tensor, batch_size: int, seed: int) -> tf.Tensor:
-    stream = tf.constant([seed, _NOISE_STREAM], tf.int64)
-    return tf.random.stateless_uniform(
-        [batch_size],
-        seed=tf.random.fold_in(stream, step, alg="philox"),
-        minval=None,
-        maxval=None,
-        dtype=tf.int64,
-        alg="philox",
-    )
+    # Turn by turn, so that a step of several discriminator updates reads the epoch in order.
+    return tf.transpose(tf.reshape(rows, [shape[1], shape[0]]))

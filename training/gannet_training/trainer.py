@@ -12,14 +12,15 @@ from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.callbacks import Checkpoints, RunLog, StopAtStep
 from gannet_training.config import TrainConfig
-from gannet_training.data import data_set
+from gannet_training.data import ImageSource, data_errors, open_data
 from gannet_training.models import networks
+from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
 from gannet_training.pipeline import batches
 from gannet_training.run import Run
 
 CHECKPOINT_INTERVAL = 500
-"""Steps between checkpoints, at least."""
+"""Steps between checkpoints."""
 
 log = logging.getLogger(__name__)
 
@@ -38,31 +39,41 @@ def build(config: TrainConfig) -> AdversarialModel:
         generator,
         discriminator,
         latent_dim=config.latent_dim,
+        objective=config.objective,
+        discriminator_steps=config.discriminator_steps,
         label_smoothing=config.label_smoothing,
+        gradient_penalty=config.gradient_penalty,
+        r1=config.r1,
+        r1_interval=config.r1_interval,
+        weight_clip=config.weight_clip,
+        augment=config.augment,
+        instance_noise=config.instance_noise,
         ema_half_life=config.ema_half_life,
+        micro_batches=config.micro_batches,
     )
-    model.compile(_adam(config), _adam(config))
+    model.compile(*optimizers(config), steps_per_execution=config.steps_per_execution)
     return model
 
 
-def _adam(config: TrainConfig) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1)
-
-
 def load(run: Run) -> AdversarialModel:
-    """Build a run's model and restore its latest checkpoint.
+    """Build a run's model and restore its latest checkpoint that is whole.
 
     Raises:
-        ModelError: the run has no checkpoint, or it does not fit the configuration.
+        ModelError: the run has no checkpoint that can be restored.
     """
-    checkpoint = run.latest_checkpoint()
+    run.latest_checkpoint()
     model = build(run.config())
-    _restore(model, checkpoint)
+    _restore(model, run)
     return model
 
 
 def train(
-    config: TrainConfig, out: Path, *, strategy: tf.distribute.Strategy | None = None, fresh: bool = False
+    config: TrainConfig,
+    out: Path,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
+    fresh: bool = False,
+    checkpoint_every: int = CHECKPOINT_INTERVAL,
 ) -> Run:
     """Train a run up to `config.steps`, from its latest checkpoint if it has one.
 
@@ -71,6 +82,7 @@ def train(
         out: the run directory.
         strategy: where to compute; by default on one device.
         fresh: delete an existing run first.
+        checkpoint_every: steps from one checkpoint to the next; the last step has one in any case.
 
     Returns:
         The run, complete, with `losses.png` and `progress.png`.
@@ -84,56 +96,88 @@ def train(
             f"expected a batch size divisible by the {strategy.num_replicas_in_sync} replicas, "
             f"received {config.batch_size}"
         )
-    images = data_set(config.data).load(config.image_size).images
     with strategy.scope():
         model = build(config)
     run = Run.prepare(out, config, fresh=fresh)
+    source = open_data(
+        config.data, image_size=config.image_size, channels=config.channels, index=run.path / "data.jsonl"
+    )
     if run.checkpoints():
         _resume(model, run)
     if model.step < config.steps:
-        _fit(model, images, run, config)
+        _fit(model, source, run, config, checkpoint_every)
         draw_losses(run, run.path / "losses.png")
         draw_progress(run, run.path / "progress.png")
     return run
 
 
 def _resume(model: AdversarialModel, run: Run) -> None:
-    _restore(model, run.latest_checkpoint())
+    _restore(model, run)
     run.forget_after(model.step)
     log.info("resuming %s at step %d", run.path, model.step)
 
 
-def _restore(model: AdversarialModel, checkpoint: Path) -> None:
-    try:
-        model.load_weights(checkpoint)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [repr(error)])[0]
-        raise ModelError(
-            f"cannot restore {checkpoint}: {reason}; delete it to go back to the checkpoint before"
-        ) from error
+def _restore(model: AdversarialModel, run: Run) -> None:
+    for step, checkpoint in reversed(run.checkpoints()):
+        try:
+            model.load_weights(checkpoint)
+        except (OSError, ValueError, KeyError) as error:
+            reason = (str(error).splitlines() or [repr(error)])[0]
+            log.warning("cannot restore %s (%s); going back to the checkpoint before", checkpoint, reason)
+        else:
+            if model.step != step:
+                raise ModelError(
+                    f"{checkpoint} holds step {model.step}; it was renamed, give it its name back"
+                )
+            return
+    raise ModelError(f"no checkpoint of the run {run.path} can be restored; use --fresh to start anew")
 
 
-def _fit(model: AdversarialModel, images: "tf.Tensor", run: Run, config: TrainConfig) -> None:
-    steps_per_epoch = max(1, len(images) // config.batch_size)
-    first_step = model.step
+def _fit(
+    model: AdversarialModel, source: ImageSource, run: Run, config: TrainConfig, checkpoint_every: int
+) -> None:
+    """Train in epochs; one that an interruption cut is completed first, so that epochs keep their places."""
+    epoch = _steps_per_epoch(source.size, config)
+    into = model.step % epoch
+    if into:
+        _fit_epochs(model, source, run, config, checkpoint_every, epoch - into, last=model.step // epoch + 1)
+    if model.step < config.steps:
+        _fit_epochs(model, source, run, config, checkpoint_every, epoch, last=-(-config.steps // epoch))
+
+
+def _steps_per_epoch(size: int, config: TrainConfig) -> int:
+    steps = size // (config.batch_size * config.discriminator_steps)
+    return max(1, steps // config.steps_per_execution) * config.steps_per_execution
+
+
+def _fit_epochs(
+    model: AdversarialModel,
+    source: ImageSource,
+    run: Run,
+    config: TrainConfig,
+    checkpoint_every: int,
+    steps_per_epoch: int,
+    last: int,
+) -> None:
     data = batches(
-        images,
+        source,
         batch_size=config.batch_size,
-        latent_dim=config.latent_dim,
+        draws=model.draws,
         seed=config.seed,
-        first_step=first_step,
+        discriminator_steps=config.discriminator_steps,
+        first_step=model.step,
     )
     callbacks = [
         StopAtStep(config.steps),
-        RunLog(run, config.batch_size),
-        Checkpoints(run, CHECKPOINT_INTERVAL),
+        RunLog(run, config.batch_size * config.discriminator_steps),
+        Checkpoints(run, checkpoint_every),
     ]
     # Keras prints its progress to stdout, which belongs to results.
-    with contextlib.redirect_stdout(sys.stderr):
+    with data_errors(), contextlib.redirect_stdout(sys.stderr):
         model.fit(
             data,
-            epochs=-(-config.steps // steps_per_epoch),
-            initial_epoch=first_step // steps_per_epoch,
+            epochs=last,
+            initial_epoch=model.step // _steps_per_epoch(source.size, config),
             steps_per_epoch=steps_per_epoch,
             callbacks=callbacks,
             shuffle=False,

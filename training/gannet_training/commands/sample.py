@@ -24,8 +24,9 @@ def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
     opened = Run.open(run)
     opened.latest_checkpoint()
 
-    from gannet_training.startup import start_tensorflow
+    from gannet_training.startup import start_log, start_tensorflow
 
+    start_log()
     start_tensorflow()
     from gannet_training.sampling import sample as draw
     from gannet_training.trainer import load

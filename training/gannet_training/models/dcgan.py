@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from gannet_client.errors import UsageError
+from gannet_training.initializers import initializer as make_initializer
 
 SMALLEST_SIDE = 4
 """Side of the feature map between the dense layer and the first transposed convolution."""
@@ -30,10 +31,6 @@ def doublings(image_size: int) -> int:
     return count
 
 
-def _initializer() -> keras.initializers.Initializer:
-    return keras.initializers.RandomNormal(stddev=0.02)
-
-
 def _batch_norm() -> keras.layers.BatchNormalization:
     # Synchronized: statistics of the global batch, equal on every replica.
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True)
@@ -43,14 +40,14 @@ def _batch_norm() -> keras.layers.BatchNormalization:
 class DCGANGenerator(keras.Model):
     """Draws images from noise: dense to 4x4, then one transposed convolution per doubling, tanh at the end.
 
-    BatchNorm and ReLU after every layer but the last; no bias before a BatchNorm. Weights start from
-    N(0, 0.02).
+    BatchNorm and ReLU after every layer but the last; no bias before a BatchNorm.
 
     Args:
         image_size: side of the square image in pixels: 8, 16, 32, ...
         channels: 1 (grey) or 3 (RGB).
         latent_dim: width Z of the noise.
         width: feature maps of the last hidden layer; doubled for each halving of the side.
+        initializer: of every kernel, by name; "normal" is the paper's N(0, 0.02).
 
     Input shape: [B, Z] of standard normal noise. Output shape: [B, H, W, C] in [-1, 1].
 
@@ -63,19 +60,29 @@ class DCGANGenerator(keras.Model):
     """
 
     def __init__(
-        self, *, image_size: int, channels: int, latent_dim: int = 100, width: int = 64, **kwargs: Any
+        self,
+        *,
+        image_size: int,
+        channels: int,
+        latent_dim: int = 100,
+        width: int = 64,
+        initializer: str = "normal",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._config = {
+        self._config: dict[str, Any] = {
             "image_size": image_size,
             "channels": channels,
             "latent_dim": latent_dim,
             "width": width,
+            "initializer": initializer,
         }
         widest = width << doublings(image_size)
         layers = keras.layers
         self.blocks: list[keras.layers.Layer] = [
-            layers.Dense(SMALLEST_SIDE**2 * widest, use_bias=False, kernel_initializer=_initializer()),
+            layers.Dense(
+                SMALLEST_SIDE**2 * widest, use_bias=False, kernel_initializer=make_initializer(initializer)
+            ),
             layers.Reshape((SMALLEST_SIDE, SMALLEST_SIDE, widest)),
             _batch_norm(),
             layers.ReLU(),
@@ -86,10 +93,14 @@ class DCGANGenerator(keras.Model):
         # tanh ends in float32 under any mixed precision: an image is never rounded to bfloat16.
         self.blocks.append(layers.Activation("tanh", dtype=keras.config.floatx()))
 
-    @staticmethod
-    def _upsample(filters: int, use_bias: bool) -> keras.layers.Layer:
+    def _upsample(self, filters: int, use_bias: bool) -> keras.layers.Layer:
         return keras.layers.Conv2DTranspose(
-            filters, 5, strides=2, padding="same", use_bias=use_bias, kernel_initializer=_initializer()
+            filters,
+            5,
+            strides=2,
+            padding="same",
+            use_bias=use_bias,
+            kernel_initializer=make_initializer(self._config["initializer"]),
         )
 
     @property
@@ -118,12 +129,13 @@ class DCGANGenerator(keras.Model):
 class DCGANDiscriminator(keras.Model):
     """Tells real images from drawn ones: strided convolutions with leaky ReLU 0.2, then one logit.
 
-    BatchNorm after every convolution but the first. Weights start from N(0, 0.02).
+    BatchNorm after every convolution but the first.
 
     Args:
         image_size: side of the square image in pixels: 8, 16, 32, ...
         channels: 1 (grey) or 3 (RGB).
         width: feature maps of the first convolution; doubled for each halving of the side.
+        initializer: of every kernel, by name; "normal" is the paper's N(0, 0.02).
 
     Input shape: [B, H, W, C] in [-1, 1]. Output shape: [B, 1], unbounded logits.
 
@@ -135,9 +147,22 @@ class DCGANDiscriminator(keras.Model):
         TensorShape([2, 1])
     """
 
-    def __init__(self, *, image_size: int, channels: int, width: int = 64, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        channels: int,
+        width: int = 64,
+        initializer: str = "normal",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._config = {"image_size": image_size, "channels": channels, "width": width}
+        self._config: dict[str, Any] = {
+            "image_size": image_size,
+            "channels": channels,
+            "width": width,
+            "initializer": initializer,
+        }
         layers = keras.layers
         self.blocks: list[keras.layers.Layer] = []
         for level in range(doublings(image_size)):
@@ -148,13 +173,13 @@ class DCGANDiscriminator(keras.Model):
                     strides=2,
                     padding="same",
                     use_bias=level == 0,
-                    kernel_initializer=_initializer(),
+                    kernel_initializer=make_initializer(initializer),
                 )
             )
             if level > 0:
                 self.blocks.append(_batch_norm())
             self.blocks.append(layers.LeakyReLU(0.2))
-        self.blocks += [layers.Flatten(), layers.Dense(1, kernel_initializer=_initializer())]
+        self.blocks += [layers.Flatten(), layers.Dense(1, kernel_initializer=make_initializer(initializer))]
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Build every layer; the shape follows from the configuration."""

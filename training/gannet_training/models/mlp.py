@@ -1,0 +1,120 @@
+"""The first GAN: fully connected networks (Goodfellow et al., 2014, arXiv:1406.2661)."""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gannet_training.initializers import initializer as make_initializer
+
+UNITS_PER_WIDTH = 4
+"""A hidden layer of width 64 has 256 units."""
+
+
+class _Layers(keras.Model):
+    """Layers one after the other, and the arguments that they follow from."""
+
+    def __init__(self, config: dict[str, Any], blocks: list[keras.layers.Layer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._config = config
+        self.blocks = blocks
+
+    def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Run the layers."""
+        for block in self.blocks:
+            values = block(values)
+        return values
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this network."""
+        return {**super().get_config(), **self._config}
+
+
+def _dense(units: int, initializer: str) -> keras.layers.Layer:
+    return keras.layers.Dense(units, kernel_initializer=make_initializer(initializer))
+
+
+@keras.saving.register_keras_serializable("gannet")
+class MLPGenerator(_Layers):
+    """Draws images from noise through two hidden layers of ReLU, tanh at the end.
+
+    Args:
+        image_size: side of the square image in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        latent_dim: width Z of the noise.
+        width: a quarter of the units of a hidden layer.
+        initializer: of every kernel, by name.
+
+    Input shape: [B, Z] of standard normal noise. Output shape: [B, H, W, C] in [-1, 1].
+
+    Example:
+        >>> MLPGenerator(image_size=8, channels=1, latent_dim=5)(tf.zeros([2, 5])).shape
+        TensorShape([2, 8, 8, 1])
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        channels: int,
+        latent_dim: int = 100,
+        width: int = 64,
+        initializer: str = "normal",
+        **kwargs: Any,
+    ) -> None:
+        shape = (image_size, image_size, channels)
+        blocks = [
+            _dense(UNITS_PER_WIDTH * width, initializer),
+            keras.layers.ReLU(),
+            _dense(UNITS_PER_WIDTH * width, initializer),
+            keras.layers.ReLU(),
+            _dense(math.prod(shape), initializer),
+            keras.layers.Activation("tanh", dtype=keras.config.floatx()),
+            keras.layers.Reshape(shape),
+        ]
+        config = {
+            "image_size": image_size,
+            "channels": channels,
+            "latent_dim": latent_dim,
+            "width": width,
+            "initializer": initializer,
+        }
+        super().__init__(config, blocks, **kwargs)
+
+
+@keras.saving.register_keras_serializable("gannet")
+class MLPDiscriminator(_Layers):
+    """Tells real images from drawn ones through two hidden layers of leaky ReLU 0.2.
+
+    Args:
+        image_size: side of the square image in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        width: a quarter of the units of a hidden layer.
+        initializer: of every kernel, by name.
+
+    Input shape: [B, H, W, C] in [-1, 1]. Output shape: [B, 1], unbounded logits.
+
+    Example:
+        >>> MLPDiscriminator(image_size=8, channels=1)(tf.zeros([2, 8, 8, 1])).shape
+        TensorShape([2, 1])
+    """
+
+    def __init__(
+        self, *, image_size: int, channels: int, width: int = 64, initializer: str = "normal", **kwargs: Any
+    ) -> None:
+        blocks = [
+            keras.layers.Flatten(),
+            _dense(UNITS_PER_WIDTH * width, initializer),
+            keras.layers.LeakyReLU(0.2),
+            _dense(UNITS_PER_WIDTH * width, initializer),
+            keras.layers.LeakyReLU(0.2),
+            _dense(1, initializer),
+        ]
+        config = {
+            "image_size": image_size,
+            "channels": channels,
+            "width": width,
+            "initializer": initializer,
+        }
+        super().__init__(config, blocks, **kwargs)

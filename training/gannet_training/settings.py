@@ -1,0 +1,83 @@
+"""Where a setting comes from: its flag, then `GANNET_*`, then the TOML file, then the default."""
+
+import tomllib
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gannet_client.errors import UsageError
+from gannet_training.config import TrainConfig
+
+Command = Callable[..., Any]
+POSITIONAL = ("model", "data", "channels", "options")
+"""Fields that are no options of their own: named otherwise on the command line, or known by the data."""
+
+
+def setting_options(command: Command) -> Command:
+    """Give a Click command one option per field of :class:`TrainConfig`, documented by the field.
+
+    An option that was not given is None, so that the TOML file or the default may stand in for it.
+    """
+    for name, field in reversed(TrainConfig.model_fields.items()):
+        if name not in POSITIONAL:
+            default = "the data set's" if field.is_required() else field.default
+            shown = f"  [default: {default}]" if default not in (None, "") else ""
+            command = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                type=_plain_type(field.annotation),
+                envvar=f"GANNET_{name.upper()}",
+                help=f"{field.description}{shown}",
+            )(command)
+    return command
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type behind `X | None`."""
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = (kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
+    return annotation
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file: one key per field of :class:`TrainConfig`, no tables.
+
+    Raises:
+        UsageError: the file cannot be read or is no TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the configuration {path}: {reason}") from error
+
+
+def read_options(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Read `--set k=v`: the value as TOML has it, else as text.
+
+    Raises:
+        UsageError: an assignment without a name or a sign.
+
+    Example:
+        >>> read_options(("depth=3", "rate=0.5", "kind=residual", "wide=true"))
+        {'depth': 3, 'rate': 0.5, 'kind': 'residual', 'wide': True}
+    """
+    options = {}
+    for assignment in assignments:
+        name, sign, value = assignment.partition("=")
+        if not sign or not name.isidentifier():
+            raise UsageError(f"expected --set NAME=VALUE, received --set {assignment}")
+        options[name] = _toml_value(value)
+    return options
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
