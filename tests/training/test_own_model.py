@@ -1,4 +1,4 @@
-"""Networks of the user's own, through the command."""
+"""Networks and data of the user's own, through the command."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ from gannet_training.trainer import load
 
 MODULE = """
 import keras
+import numpy as np
 
 def factory(image_shape, latent_dim, units=8):
     pixels = image_shape[0] * image_shape[1] * image_shape[2]
@@ -23,6 +24,17 @@ def factory(image_shape, latent_dim, units=8):
 
 def lonely(image_shape, latent_dim):
     return keras.Sequential()
+
+def stripes():
+    images = np.zeros([40, 8, 8, 1], np.uint8)
+    images[::2, ::2] = 255
+    return images, np.arange(40) % 2
+
+def oblong():
+    return np.zeros([4, 8, 6, 1], np.uint8)
+
+def text():
+    return "images"
 
 number = 3
 """
@@ -81,3 +93,26 @@ def test_an_assignment_that_is_none(gannet: Gannet, tmp_path: Path, assignment: 
         "train", "gan", "--data", "digits", "--out", tmp_path / "run", "--set", assignment
     )
     assert (code, error) == (2, f"gannet: expected --set NAME=VALUE, received --set {assignment}\n")
+
+
+def test_own_data_is_trained_on(gannet: Gannet, module: str) -> None:
+    settings = ("--out", "run", "--steps", 30, "--batch-size", 4)
+    code, _, error = gannet("train", f"{module}:factory", "--data", f"{module}:stripes", *settings)
+    assert code == 0, error
+    config = Run(Path("run")).config()
+    assert (config.image_size, config.channels) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("oblong", "expected square images"),
+        ("text", "received str"),
+        ("nothing", "has no 'nothing'"),
+    ],
+)
+def test_own_data_that_is_none(gannet: Gannet, module: str, name: str, message: str) -> None:
+    code, _, error = gannet("train", "gan", "--data", f"{module}:{name}", "--out", "run")
+    assert (code, error.count("\n")) == (2, 1)
+    assert message in error
+    assert not Path("run").exists()

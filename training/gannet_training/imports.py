@@ -13,7 +13,7 @@ def is_reference(name: str) -> bool:
     """Tell whether a name points into the user's code.
 
     Example:
-        >>> is_reference("my_package.models:factory"), is_reference("dcgan"), is_reference("folder:/data")
+        >>> is_reference("my_package.models:factory"), is_reference("dcgan"), is_reference("folder:/a.b")
         (True, False, False)
     """
     module, colon, attribute = name.partition(":")

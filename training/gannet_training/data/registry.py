@@ -13,10 +13,12 @@ from gannet_training.data.digits import open_digits
 from gannet_training.data.errors import shown
 from gannet_training.data.folder import check_folder, open_folder
 from gannet_training.data.mnist import FASHION_MNIST, MNIST
+from gannet_training.data.own import open_own
 from gannet_training.data.source import ImageSource, in_memory
 from gannet_training.data.svhn import open_svhn
 from gannet_training.data.tfrecord import check_glob, open_tfrecord
 from gannet_training.data.toy import POINTS_OF
+from gannet_training.imports import is_reference
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ def data_format(name: str) -> DataFormat:
     if kind == "tfrecord":
         check_glob(place)
         return ENCODED
+    if kind == "own":
+        side, _, channels = open_own(place).image_shape
+        return DataFormat(side, channels)
     known = {known_name: known_format for known_name, (known_format, _) in DATA_SETS.items()}
     return choose("data set", name, known | dict.fromkeys(_PATTERNS, ENCODED))
 
@@ -95,7 +100,7 @@ def open_data(
 
     Args:
         name: `digits`, `mnist`, `fashion_mnist`, `svhn`, `cifar10`, `ring`, `grid`, `spiral`, `swissroll`,
-            `folder:PATH` or `tfrecord:GLOB`.
+            `folder:PATH`, `tfrecord:GLOB`, or `package.module:function`, see :func:`.own.open_own`.
         image_size: side of the images in pixels; by default the set's own, see :func:`data_format`.
         channels: 1 or 3, which only folders and TFRecord files leave open.
         root: a folder to look into for the files of a known set, before `$GANNET_DATA`. A set that is in
@@ -124,19 +129,23 @@ def open_data(
         return open_folder(place, size, depth, index)
     if kind == "tfrecord":
         return open_tfrecord(place, size, depth, index)
+    if kind == "own":
+        return open_own(place)
     return DATA_SETS[name][1](size, root)
 
 
 def _split(name: str) -> tuple[str, str]:
     """Part the kind from the place; an empty kind: the name of a known set."""
     kind, colon, place = name.partition(":")
-    is_place = bool(colon) and kind in ("folder", "tfrecord") and name not in _PATTERNS
-    return (kind, place) if is_place else ("", name)
+    if colon and kind in ("folder", "tfrecord"):
+        return ("", name) if name in _PATTERNS else (kind, place)
+    return ("own", name) if is_reference(name) else ("", name)
 
 
 def _check_shape(name: str, known: DataFormat, image_size: int, channels: int) -> None:
-    if image_size < 1 or (known == _POINTS and image_size != 1):
-        expected = "1 for a set of points" if known == _POINTS else "1 or more"
+    fixed = known == _POINTS or is_reference(name)
+    if image_size < 1 or (fixed and image_size != known.image_size):
+        expected = f"{known.image_size} of {shown(name)}" if fixed else "1 or more"
         raise UsageError(
             f"expected the image size {expected}, received {image_size}; leave it to the data set"
         )
