@@ -64,6 +64,9 @@ class TrainConfig(BaseModel):
     steps_per_execution: int = Field(
         default=1, ge=1, description="Steps that run without a return to Python."
     )
+    init_from: str = Field(
+        default="", description="Run directory or .keras file whose weights to start from."
+    )
     options: dict[str, bool | int | float | str] = Field(
         default={}, description="Arguments for a factory of your own."
     )

@@ -18,6 +18,7 @@ from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
 from gannet_training.pipeline import batches
 from gannet_training.run import Run
+from gannet_training.warm_start import is_run, saved_generator, warm_start
 
 CHECKPOINT_INTERVAL = 500
 """Steps between checkpoints."""
@@ -98,6 +99,8 @@ def train(
         )
     with strategy.scope():
         model = build(config)
+        if config.init_from and not Run(out).checkpoints():
+            _start_from(model, Path(config.init_from))
     run = Run.prepare(out, config, fresh=fresh)
     source = open_data(
         config.data, image_size=config.image_size, channels=config.channels, index=run.path / "data.jsonl"
@@ -109,6 +112,15 @@ def train(
         draw_losses(run, run.path / "losses.png")
         draw_progress(run, run.path / "progress.png")
     return run
+
+
+def _start_from(model: AdversarialModel, source: Path) -> None:
+    if is_run(source):
+        other = load(Run(source))
+        networks = {name: getattr(other, name) for name in ("generator", "discriminator", "ema_generator")}
+    else:
+        networks = saved_generator(source)
+    warm_start(model, networks, str(source))
 
 
 def _resume(model: AdversarialModel, run: Run) -> None:
