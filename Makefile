@@ -50,7 +50,9 @@ lint: .venv/dev
 
 .PHONY: bench
 bench: .venv/dev
+	test -d demo/run || $(BIN)/python scripts/demo.py
 	$(BIN)/python benchmarks/demo_quality.py
+	$(BIN)/python benchmarks/train_step.py
 
 .PHONY: dist
 dist: .venv/dev
