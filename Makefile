@@ -35,7 +35,7 @@ demo: .venv/demo
 
 .PHONY: test
 test: .venv/dev
-	$(BIN)/python -m pytest -m 'not docker and not slow'
+	$(BIN)/python -m pytest -m 'not docker'
 
 .PHONY: test-docker
 test-docker: .venv/dev

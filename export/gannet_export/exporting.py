@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from gannet_client.errors import GannetError
 from gannet_export.card import model_card, write_card
 from gannet_export.check import check
 from gannet_export.publication import publish, staging
@@ -58,11 +59,19 @@ def export(
         '1'
     """
     card = model_card(generator, latent_dim=latent_dim, family=family, training=training or {})
-    with staging(Path(models), name) as staged:
+    with staging(Path(models), name, version) as staged:
         servable = Servable(generator, latent_dim, json.dumps(card))
-        tf.saved_model.save(servable, str(staged), signatures=servable.signatures())
+        _save(servable, staged)
         check(staged, generator, latent_dim)
         write_card(staged, card)
         directory = publish(staged, version)
     log.info("published %s", directory)
     return directory
+
+
+def _save(servable: Servable, directory: Path) -> None:
+    try:
+        tf.saved_model.save(servable, str(directory), signatures=servable.signatures())
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise GannetError(f"cannot write {directory}: {reason}; nothing was published") from error

@@ -46,11 +46,19 @@ def test_a_chosen_number_is_taken_once(tmp_path: Path) -> None:
     assert names(tmp_path) == ["1700000000"]
 
 
-@pytest.mark.parametrize("version", [0, -1])
-def test_versions_begin_at_one(tmp_path: Path, version: int) -> None:
+@pytest.mark.parametrize("version", [0, -1, 2**63])
+def test_versions_are_positive_int64(tmp_path: Path, version: int) -> None:
     with pytest.raises(UsageError, match=f"received {version}"):
         published(tmp_path, version)
     assert names(tmp_path) == []
+    with pytest.raises(UsageError, match=f"received {version}"), staging(tmp_path, "early", version):
+        pass
+    assert not (tmp_path / "early").exists()
+
+
+def test_a_number_that_no_server_reads_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "digits" / "99999999999999999999").mkdir(parents=True)
+    assert published(tmp_path).name == "1"
 
 
 def test_a_file_is_in_the_way(tmp_path: Path) -> None:

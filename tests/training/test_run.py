@@ -1,12 +1,17 @@
 """The run directory: refused when it holds something else, continued when it holds the same."""
 
+import io
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gannet_client.errors import ModelError, UsageError
+from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.config import TrainConfig
 from gannet_training.run import Run
+from gannet_training.trainer import train
 
 
 @pytest.fixture
@@ -51,16 +56,15 @@ def test_a_directory_of_something_else_is_left_alone(
 
 def test_a_file_in_its_place_is_one_line(tmp_path: Path, config: TrainConfig) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="not a run directory"):
-        Run.prepare(tmp_path / "file", config)
-    with pytest.raises(UsageError, match="cannot write the run directory"):
-        Run.prepare(tmp_path / "file" / "run", config)
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UsageError, match=rf"^cannot use {path} as a run directory: Not a directory"):
+            Run.prepare(path, config)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"model": "dcgan"}'])
 def test_a_damaged_configuration_says_so(run: Run, config: TrainConfig, text: str) -> None:
     (run.path / "config.json").write_text(text)
-    with pytest.raises(UsageError, match=r"cannot read .*config\.json.*--fresh"):
+    with pytest.raises(UsageError, match=r"cannot read .*config\.json.*expected what"):
         Run.prepare(run.path, config)
 
 
@@ -72,37 +76,82 @@ def test_no_run_and_no_checkpoint_are_told_apart(tmp_path: Path, run: Run) -> No
 
 
 class Weights:
-    """Saves what it is told to, or fails half-way."""
+    """A model of so many bytes."""
 
-    def __init__(self, error: OSError | None = None) -> None:
-        self.error = error
+    def __init__(self, size: int = 10) -> None:
+        self.size = size
 
-    def save_weights(self, path: Path) -> None:
-        path.write_bytes(b"half")
-        if self.error:
-            raise self.error
+    def save_weights(self, file: io.BytesIO) -> None:
+        assert str(file).endswith(".weights.h5")
+        file.write(bytes(self.size))
 
 
 def test_the_last_three_checkpoints_are_kept(run: Run) -> None:
     for step in (5, 10, 200_000_000, 15):
         run.save_checkpoint(Weights(), step)
+    (run.path / "checkpoints" / "step-final.weights.h5").write_text("of somebody")
     assert [step for step, _ in run.checkpoints()] == [10, 15, 200_000_000]
     assert run.latest_checkpoint().name == "step-200000000.weights.h5"
 
 
-def test_an_interrupted_checkpoint_leaves_nothing(run: Run) -> None:
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """The disk takes no file of more than 100 kB."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_checkpoint_that_the_disk_does_not_take_leaves_nothing(run: Run) -> None:
     run.save_checkpoint(Weights(), 5)
-    with pytest.raises(OSError, match="No space"):
-        run.save_checkpoint(Weights(OSError(28, "No space left on device")), 10)
-    assert [step for step, _ in run.checkpoints()] == [5]
-    assert len(list((run.path / "checkpoints").iterdir())) == 1
+    with pytest.raises(GannetError, match=r"cannot write .*step-00000010.*: File too large; make room"):
+        run.save_checkpoint(Weights(size=200_000), 10)
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step-00000005.weights.h5"]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_training_that_the_disk_does_not_take_ends_in_one_line(tmp_path: Path, config: TrainConfig) -> None:
+    with pytest.raises(GannetError, match=r"^cannot write .*: File too large; make room and [^\n]*$"):
+        train(config.model_copy(update={"width": 32}), tmp_path / "run")
+
+
+def test_one_process_trains_at_a_time(run: Run, config: TrainConfig) -> None:
+    with run.locked():
+        with pytest.raises(UsageError, match="is being trained by another process"), run.locked():
+            pass
+        with pytest.raises(UsageError, match="is being trained by another process"):
+            train(config, run.path, fresh=True)
+    with run.locked():
+        assert run.config() == config
+
+
+def test_fresh_deletes_no_directory_of_something_else(tmp_path: Path, config: TrainConfig) -> None:
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    (tmp_path / "src").mkdir()
+    with pytest.raises(UsageError, match=r"is not a run directory \(it holds src\)"):
+        Run.prepare(tmp_path, config, fresh=True)
+    assert (tmp_path / "src").is_dir()
+
+
+def test_fresh_follows_a_link(tmp_path: Path, run: Run, config: TrainConfig) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(run.path)
+    other = config.model_copy(update={"seed": 5})
+    Run.prepare(link, other, fresh=True)
+    assert run.config() == other
+    assert link.is_symlink()
 
 
 def test_a_resumed_run_forgets_what_it_will_log_again(run: Run) -> None:
     for step in (10, 20, 30):
         run.append_metrics({"step": step})
     with run.metrics.open("a") as file:
-        file.write('{"step": 4')
+        file.write('1\n{"step": 4')
+    with run.metrics.open("ab") as file:
+        file.write(b"\xff\n")
     run.forget_after(20)
     assert [record["step"] for record in run.read_metrics()] == [10, 20]
 

@@ -45,8 +45,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_run_leaves_what_the_design_lists(run: Run) -> None:
     assert {entry.name for entry in run.path.iterdir()} == {
-        "checkpoints", "config.json", "logs", "losses.png", "metrics.jsonl", "progress.png", "samples"
-    }  # fmt: skip
+        *(".lock", "checkpoints", "config.json", "logs"),
+        *("losses.png", "metrics.jsonl", "progress.png", "samples"),
+    }
     assert [step for step, _ in run.checkpoints()] == [STEPS]
 
 

@@ -17,13 +17,18 @@ class TrainConfig(BaseModel):
 
     model: str = Field(description="Preset of networks, or a factory of your own, package.module:factory.")
     data: str = Field(description="Data set, for example digits.")
-    image_size: int = Field(ge=1, description="Side of the square images, in pixels.")
-    channels: int = Field(ge=1, description="1 (grey) or 3 (RGB).")
-    steps: int = Field(default=10_000, ge=1, description="Generator updates in all.")
-    batch_size: int = Field(default=64, ge=1, description="Images per step, over all replicas.")
+    image_size: int = Field(ge=1, le=4096, description="Side of the square images, in pixels.")
+    channels: int = Field(ge=1, le=64, description="1 (grey) or 3 (RGB).")
+    steps: int = Field(default=10_000, ge=1, le=2**40, description="Generator updates in all.")
+    batch_size: int = Field(default=64, ge=1, le=2**20, description="Images per step, over all replicas.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of weights, data order and noise.")
-    latent_dim: int = Field(default=100, ge=1, description="Width of the noise.")
-    width: int = Field(default=64, ge=1, description="Feature maps of the widest-sided hidden layer.")
+    latent_dim: int = Field(default=100, ge=1, le=2**16, description="Width of the noise.")
+    width: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Feature maps next to the image; deeper layers have more.",
+    )
     initializer: str = Field(default="normal", description="Of all kernels; normal is N(0, 0.02).")
     optimizer: str = Field(default="adam", description="Of both networks.")
     learning_rate: float = Field(default=2e-4, gt=0, description="Of the optimizers.")

@@ -1,5 +1,6 @@
 """The pictures that sum up a run: its losses, and the same latents over time."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,17 @@ def draw_progress(run: Run, path: Path) -> Path:
         run: with sample grids.
         path: of the PNG; its directory is made.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     grids = sorted(run.samples.glob("step-*.png"))
     chosen = sorted({round(place) for place in np.linspace(0, len(grids) - 1, PROGRESS_ROWS)})
     height = run.config().image_size + GRID_PADDING
     strips = []
     for place in chosen:
-        with Image.open(grids[place]) as picture:
+        # A grid that a full disk cut short is no reason to fail after training.
+        with contextlib.suppress(UnidentifiedImageError), Image.open(grids[place]) as picture:
             strips.append(np.atleast_3d(np.asarray(picture))[:height])
+    if not strips:
+        return path
     last = np.full_like(strips[0][:GRID_PADDING], 255)
     return images.save_png(np.concatenate([*strips, last]), path)

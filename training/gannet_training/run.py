@@ -1,7 +1,11 @@
 """The run directory: everything that a training run leaves behind, under one path."""
 
+import contextlib
+import fcntl
+import io
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -9,11 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gannet_client.errors import ModelError, UsageError
+from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.config import TrainConfig
 
 KEPT_CHECKPOINTS = 3
 _CHECKPOINT = "step-{:08d}.weights.h5"
+_CHECKPOINT_NAME = re.compile(r"step-([0-9]+)\.weights\.h5")
+_LOCK = ".lock"
+_PARTIAL = ".partial-"
+_ENTRIES = {
+    *("checkpoints", "config.json", "data.jsonl", "logs", "losses.png", "metrics.jsonl"),
+    *("progress.png", "samples", _LOCK),
+}
+"""All that a run leaves in its directory: one with anything else in it is somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +72,48 @@ class Run:
         run = cls(path)
         run.check(config, fresh=fresh)
         try:
-            if fresh and path.exists():
-                shutil.rmtree(path)
+            if fresh:
+                run._delete()
             run._checkpoints.mkdir(parents=True, exist_ok=True)
             run.samples.mkdir(exist_ok=True)
             _write_atomically(run._config, config.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise UsageError(
-                f"cannot write the run directory {path}: {error.strerror}; choose another --out"
+                f"cannot write the run directory {path}: {error.strerror or error}; choose another --out"
             ) from error
         return run
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for the one process that trains in it; makes it if missing.
+
+        Raises:
+            UsageError: another process holds it, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / _LOCK).open("w")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the run directory {self.path}: {error.strerror}; choose another --out"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"{self.path} is being trained by another process; wait for it or choose another --out"
+                ) from None
+            yield
+
+    def _delete(self) -> None:
+        for entry in self.path.iterdir() if self.path.exists() else ():
+            if entry.name == _LOCK:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def check(self, config: TrainConfig, *, fresh: bool = False) -> None:
         """Refuse a directory that a run of this configuration may not use; changes nothing.
@@ -78,13 +122,14 @@ class Run:
 
         Raises:
             UsageError: the directory holds another configuration (each difference is listed), a run of more
-                steps, or no run at all.
+                steps, or anything that no run leaves.
         """
-        if not self._config.exists():
-            if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
-                raise UsageError(f"{self.path} exists and is not a run directory; choose another --out")
-            return
-        if fresh:
+        foreign = self._foreign_entries()
+        if foreign:
+            raise UsageError(
+                f"{self.path} exists and is not a run directory (it holds {foreign[0]}); choose another --out"
+            )
+        if fresh or not self._config.exists():
             return
         existing = self.config()
         if existing.differences(config.model_copy(update={"steps": existing.steps})):
@@ -99,6 +144,17 @@ class Run:
                 f"{self.path} is at step {reached} already, received {config.steps} steps; "
                 "use --fresh to start anew"
             )
+
+    def _foreign_entries(self) -> list[str]:
+        try:
+            found = set(os.listdir(self.path)) - _ENTRIES
+            return sorted(name for name in found if not name.startswith(_PARTIAL))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UsageError(
+                f"cannot use {self.path} as a run directory: {error.strerror}; choose another --out"
+            ) from error
 
     @classmethod
     def open(cls, path: Path) -> "Run":
@@ -123,12 +179,24 @@ class Run:
         try:
             return TrainConfig.parse(json.loads(self._config.read_text(encoding="utf-8")))
         except (UsageError, ValueError, TypeError, OSError) as error:
-            raise UsageError(f"cannot read {self._config}: {error}; use --fresh to start anew") from error
+            raise UsageError(
+                f"cannot read {self._config}: {error}; expected what `gannet train` wrote there"
+            ) from error
 
     def checkpoints(self) -> list[tuple[int, Path]]:
-        """List the checkpoints as (step, file), oldest first."""
-        found = self._checkpoints.glob("step-*.weights.h5")
-        return sorted((int(file.name.split(".")[0].removeprefix("step-")), file) for file in found)
+        """List the checkpoints as (step, file), oldest first.
+
+        Raises:
+            UsageError: the directory cannot be read.
+        """
+        try:
+            names = os.listdir(self._checkpoints)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UsageError(f"cannot read {self._checkpoints}: {error.strerror}") from error
+        matches = (_CHECKPOINT_NAME.fullmatch(name) for name in names)
+        return sorted((int(match[1]), self._checkpoints / match[0]) for match in matches if match)
 
     def latest_checkpoint(self) -> Path:
         """Find the checkpoint of the highest step.
@@ -140,7 +208,7 @@ class Run:
         if not checkpoints:
             raise ModelError(
                 f"the run {self.path} has no checkpoint yet; train it first: "
-                "a checkpoint is written every few epochs and at the end"
+                "a checkpoint is written every few hundred steps, on Ctrl-C and at the end"
             )
         return checkpoints[-1][1]
 
@@ -148,18 +216,20 @@ class Run:
         """Write the weights and optimizers of a Keras model under the step's name; keep the last few.
 
         The file appears complete or not at all.
+
+        Raises:
+            GannetError: the disk does not take it.
         """
         target = self._checkpoints / _CHECKPOINT.format(step)
-        partial = self._checkpoints / f".{uuid.uuid4().hex}.weights.h5"
+        # Through memory: HDF5 crashes the process when its own file meets a full disk.
+        memory = _MemoryFile()
+        model.save_weights(memory)
         try:
-            model.save_weights(partial)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.rename(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        for _, old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
-            old.unlink()
+            _write_atomically(target, memory.getvalue())
+            for _, old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+                old.unlink()
+        except OSError as error:
+            raise cannot_write(target, error) from error
         return target
 
     def append_metrics(self, record: dict[str, Any]) -> None:
@@ -168,14 +238,14 @@ class Run:
             file.write(json.dumps(record) + "\n")
 
     def read_metrics(self) -> Iterator[dict[str, Any]]:
-        """Read `metrics.jsonl`; a last line that an interruption cut short is left out."""
+        """Read `metrics.jsonl`; a line that an interruption cut short is left out."""
         if not self.metrics.exists():
             return
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if isinstance(record, dict) and isinstance(record.get("step"), int):
+                    yield record
 
     def forget_after(self, step: int) -> None:
         """Drop the metrics of later steps, which a resumed run makes again."""
@@ -183,7 +253,28 @@ class Run:
         _write_atomically(self.metrics, "".join(kept))
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
+class _MemoryFile(io.BytesIO):
+    """A file in memory under a name that Keras takes for one of weights."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def cannot_write(path: Path, error: OSError) -> GannetError:
+    """Say that the disk did not take a file of a run, and that nothing else is lost."""
+    return GannetError(
+        f"cannot write {path}: {error.strerror or error}; make room and give the same command again: "
+        "it continues from the last checkpoint"
+    )
+
+
+def _write_atomically(path: Path, content: str | bytes) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

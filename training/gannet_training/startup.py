@@ -1,6 +1,7 @@
 """How the commands start."""
 
 import logging
+import signal
 
 from gannet_client.native_log import quiet_native_log
 
@@ -18,3 +19,8 @@ def start_log() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("gannet_training").setLevel(logging.INFO)
     logging.getLogger("gannet_export").setLevel(logging.INFO)
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end the program as Ctrl-C does: what can be kept is kept, what is half done is removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -17,6 +17,8 @@ def strategy(name: str = "auto", replicas: int | None = None) -> tf.distribute.S
     Raises:
         UsageError: there are fewer devices than asked for, or the CPU can no longer be divided.
     """
+    if name == "single" and replicas not in (None, 1):
+        raise UsageError(f"the strategy single has one replica, received {replicas}; choose mirrored")
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")] if _has_gpu() else []
     if name == "single" or (name == "auto" and replicas is None and len(gpus) < 2):
         return tf.distribute.get_strategy()

@@ -3,12 +3,13 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from gannet_client.errors import ModelError, UsageError
+from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.callbacks import Checkpoints, RunLog, StopAtStep
 from gannet_training.config import TrainConfig
@@ -17,7 +18,7 @@ from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
 from gannet_training.pipeline import batches
-from gannet_training.run import Run
+from gannet_training.run import Run, cannot_write
 from gannet_training.warm_start import is_run, saved_generator, warm_start
 
 CHECKPOINT_INTERVAL = 500
@@ -97,21 +98,40 @@ def train(
             f"expected a batch size divisible by the {strategy.num_replicas_in_sync} replicas, "
             f"received {config.batch_size}"
         )
+    Run(out).check(config, fresh=fresh)
     with strategy.scope():
         model = build(config)
-        if config.init_from and not Run(out).checkpoints():
+        if config.init_from and (fresh or not Run(out).checkpoints()):
             _start_from(model, Path(config.init_from))
-    run = Run.prepare(out, config, fresh=fresh)
-    source = open_data(
-        config.data, image_size=config.image_size, channels=config.channels, index=run.path / "data.jsonl"
-    )
-    if run.checkpoints():
+    with Run(out).locked(), _storage_errors(out):
+        run = Run.prepare(out, config, fresh=fresh)
+        source = open_data(
+            config.data,
+            image_size=config.image_size,
+            channels=config.channels,
+            index=run.path / "data.jsonl",
+        )
         _resume(model, run)
-    if model.step < config.steps:
-        _fit(model, source, run, config, checkpoint_every)
+        if model.step < config.steps:
+            _fit(model, source, run, config, checkpoint_every)
         draw_losses(run, run.path / "losses.png")
         draw_progress(run, run.path / "progress.png")
     return run
+
+
+@contextlib.contextmanager
+def _storage_errors(out: Path) -> Iterator[None]:
+    """Give one line to a disk that is full or closed, also when TensorFlow's log meets it."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(Path(error.filename or out), error) from error
+    except (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError) as error:
+        reason = error.message.splitlines()[0]
+        raise GannetError(
+            f"cannot go on with {out}: {reason}; free memory or disk (or lower --batch-size, --width), "
+            "and give the same command again"
+        ) from error
 
 
 def _start_from(model: AdversarialModel, source: Path) -> None:
@@ -124,9 +144,10 @@ def _start_from(model: AdversarialModel, source: Path) -> None:
 
 
 def _resume(model: AdversarialModel, run: Run) -> None:
-    _restore(model, run)
+    if run.checkpoints():
+        _restore(model, run)
+        log.info("resuming %s at step %d", run.path, model.step)
     run.forget_after(model.step)
-    log.info("resuming %s at step %d", run.path, model.step)
 
 
 def _restore(model: AdversarialModel, run: Run) -> None:
@@ -157,6 +178,17 @@ def _fit(
         _fit_epochs(model, source, run, config, checkpoint_every, epoch, last=-(-config.steps // epoch))
 
 
+@contextlib.contextmanager
+def _kept_when_interrupted(model: AdversarialModel, run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if model.step:
+            run.save_checkpoint(model, model.step)
+        log.info("stopped at step %d; the same command continues", model.step)
+        raise
+
+
 def _steps_per_epoch(size: int, config: TrainConfig) -> int:
     steps = size // (config.batch_size * config.discriminator_steps)
     return max(1, steps // config.steps_per_execution) * config.steps_per_execution
@@ -185,7 +217,7 @@ def _fit_epochs(
         Checkpoints(run, checkpoint_every),
     ]
     # Keras prints its progress to stdout, which belongs to results.
-    with data_errors(), contextlib.redirect_stdout(sys.stderr):
+    with data_errors(), _kept_when_interrupted(model, run), contextlib.redirect_stdout(sys.stderr):
         model.fit(
             data,
             epochs=last,

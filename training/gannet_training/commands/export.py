@@ -22,8 +22,9 @@ def export(run: Path, models: Path, name: str, version: int | None) -> None:
     opened = Run.open(run)
     opened.latest_checkpoint()
 
-    from gannet_training.startup import start_log, start_tensorflow
+    from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
 
+    stop_on_sigterm()
     start_log()
     start_tensorflow()
     from gannet_training.exporting import export_run

@@ -23,7 +23,7 @@ STRATEGIES = ("auto", "single", "mirrored")
 @click.option(
     "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="Devices to use."
 )
-@click.option("--replicas", type=click.IntRange(min=1), help="Devices to mirror over.  [default: all GPUs]")
+@click.option("--replicas", type=click.IntRange(1, 1024), help="Devices to mirror over.  [default: all GPUs]")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="In steps."
 )
@@ -56,8 +56,9 @@ def train(
     resolved = _resolve(settings)
     Run(out).check(resolved, fresh=fresh)
 
-    from gannet_training.startup import start_log, start_tensorflow
+    from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
 
+    stop_on_sigterm()
     start_log()
     start_tensorflow()
     from gannet_training import strategy as strategies
