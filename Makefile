@@ -52,6 +52,7 @@ lint: .venv/dev
 bench: .venv/dev
 	test -d demo/run || $(BIN)/python scripts/demo.py
 	$(BIN)/python benchmarks/demo_quality.py
+	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/train_step.py
 
 .PHONY: dist

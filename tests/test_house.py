@@ -50,7 +50,7 @@ def imported(package: str) -> set[str]:
 def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
     found = imported(package)
     assert found & (PACKAGES.keys() - {package}) <= ALLOWED[package]
-    assert "numpy" in found or package == "gannet_serving"
+    assert found, "nothing was read"
 
 
 def test_the_client_knows_no_tensorflow() -> None:

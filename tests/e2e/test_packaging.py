@@ -87,11 +87,11 @@ def test_the_sdist_brings_the_command(server: str, built: Built, tmp_path: Path)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["version"] == 1
     assert len(list((tmp_path / "images").iterdir())) == 4
-    for command, extra in (("train", "train"), ("export", "train"), ("serve", "serve")):
-        arguments = (
-            ("dcgan", "--data", "digits", "--out", tmp_path / "run") if command == "train" else ("/tmp",)
-        )
-        ended = run(bin_ / "gannet", command, *arguments)
+    for extra, arguments in (
+        ("train", ("train", "dcgan", "--data", "digits", "--out", tmp_path / "run")),
+        ("train", ("export", tmp_path, "--models", tmp_path / "models", "--name", "digits")),
+        ("serve", ("serve", tmp_path)),
+    ):
+        ended = run(bin_ / "gannet", *arguments)
         assert ended.returncode == 2
-        if command != "export":
-            assert f"pip install 'gannet-toolkit[{extra}]'" in ended.stderr
+        assert f"pip install 'gannet-toolkit[{extra}]'" in ended.stderr
