@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from gannet_client import __version__, contract
 from gannet_client._failures import to_error
+from gannet_client._target import is_loopback, require_target
 from gannet_client.errors import UsageError
 
 _Response = TypeVar("_Response", bound=Message)
@@ -37,13 +38,12 @@ class Channel:
     """Calls to one address; safe to share between threads.
 
     Args:
-        target: `host:port` or any other target of gRPC.
+        target: What `require_target` accepts.
         max_message_bytes: The largest answer to accept.
     """
 
     def __init__(self, target: str, max_message_bytes: int) -> None:
-        if not isinstance(target, str) or ":" not in target:
-            raise UsageError(f"the address of a server has the form HOST:PORT; received {target!r}")
+        require_target(target)
         if not (isinstance(max_message_bytes, int) and 0 < max_message_bytes < 1 << 31):
             raise UsageError(f"max_message_bytes must be from 1 to 2**31 - 1; received {max_message_bytes!r}")
         self.target = target
@@ -93,4 +93,6 @@ class Channel:
             # A server that starts is found within a second: gRPC's own pauses grow up to two minutes.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            # No proxy can reach this machine's loopback interface, whatever `http_proxy` says.
+            ("grpc.enable_http_proxy", int(not is_loopback(self.target))),
         ]

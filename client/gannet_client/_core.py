@@ -29,19 +29,36 @@ class ModelRef:
     label: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.name:
+            raise UsageError(f"model must be the name of a served model; received {self.name!r}")
+        check_text("model", self.name)
         if self.version is not None and self.label is not None:
             raise UsageError("pass either version or version_label, not both")
         if self.version is not None:
             check_int64("version", self.version)
+        if self.label is not None:
+            check_text("version_label", self.label)
 
     def spec(self, signature: str = "") -> wire.ModelSpec:
         """The message that selects this model."""
-        spec = wire.ModelSpec(name=self.name, signature_name=signature)
+        spec = wire.ModelSpec(name=self.name, signature_name=check_text("signature", signature))
         if self.version is not None:
             spec.version.value = self.version
         elif self.label is not None:
             spec.version_label = self.label
         return spec
+
+
+def check_text(name: str, value: str) -> str:
+    """The value; whatever else than text that UTF-8 can write is a UsageError naming `name`.
+
+    A byte of the command line that is no UTF-8 arrives as half of a character, which cannot be sent.
+    """
+    try:
+        value.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise UsageError(f"{name} must be text that can be written as UTF-8; received {value!r}") from None
+    return value
 
 
 @dataclass(frozen=True)

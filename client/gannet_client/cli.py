@@ -3,13 +3,16 @@
 Here every error gets its one line and its exit code, also where Click itself is missing.
 """
 
-import os
 import pkgutil
 import sys
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from gannet_client.errors import GannetError
+from gannet_client._streams import prepare_streams, stdout_is_lost
+from gannet_client.errors import GannetError, UsageError
 from gannet_client.extras import missing_extra
+
+if TYPE_CHECKING:
+    from click import ClickException
 
 _INTERRUPTED: Final = 130
 
@@ -23,7 +26,8 @@ def run(reference: str, name: str) -> NoReturn:
     """Loads a Click command, runs it on the arguments of the process and ends the process.
 
     A `GannetError` becomes one line on stderr and its exit code, a missing library becomes the name of the
-    extra that brings it, Ctrl-C becomes exit code 130. Anything else is a bug and keeps its traceback.
+    extra that brings it, Ctrl-C becomes exit code 130, a stdout that takes nothing becomes exit code 1.
+    Anything else is a bug and keeps its traceback.
 
     Args:
         reference: Where the command stands, `package.module:attribute`; imported here, so that whatever its
@@ -34,6 +38,7 @@ def run(reference: str, name: str) -> NoReturn:
 
 
 def _run(reference: str, name: str) -> int:
+    prepare_streams()
     try:
         code = _invoke(reference, name)
         sys.stdout.flush()
@@ -45,10 +50,12 @@ def _run(reference: str, name: str) -> int:
         if missing is None:
             raise
         return _fail(name, missing)
-    except BrokenPipeError:
-        if not _reader_has_left():
+    except OSError as error:
+        if not stdout_is_lost():
             raise
-        return GannetError.exit_code
+        if isinstance(error, BrokenPipeError):  # `gannet ... | head`: the reader has what it wants
+            return GannetError.exit_code
+        return _fail(name, GannetError(f"cannot write to stdout: {error.strerror}"))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -60,9 +67,14 @@ def _invoke(reference: str, name: str) -> int:
     try:
         code = command.main(prog_name=name, standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.UsageError as error:
+        program = error.ctx.command_path if error.ctx else name
+        raise UsageError(f"{_one_line(error)}; see '{program} --help'") from None
+    except click.ClickException as error:
+        raise GannetError(_one_line(error)) from None
     except click.Abort as abort:  # Click's wrapping of Ctrl-C, and of an EOFError, which is a bug
         raise abort.__cause__ or abort from None
 
@@ -72,11 +84,5 @@ def _fail(name: str, error: GannetError) -> int:
     return error.exit_code
 
 
-def _reader_has_left() -> bool:
-    """Whether stdout leads nowhere (`gannet ... | head`); if so, the interpreter's last flush is spared."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+def _one_line(error: "ClickException") -> str:
+    return " ".join(error.format_message().split()).removesuffix(".")

@@ -12,7 +12,7 @@ from gannet_client import _core, contract, schema, wire
 from gannet_client._channel import METADATA, PREDICT, STATUS, Channel, Deadline
 from gannet_client._core import Answer, ModelRef
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError, RequestTimeout, ServerUnreachable, UsageError
+from gannet_client.errors import ModelError, RequestTimeout, ServerUnreachable
 from gannet_client.generation import Generation
 from gannet_client.schema import Signature, VersionStatus
 from gannet_client.seeds import resolve_seeds
@@ -26,7 +26,7 @@ class Client:
     Safe to share between threads. Use it as a context manager, or call `close`.
 
     Args:
-        target: `host:port` of the gRPC port, or any other target of gRPC.
+        target: `host:port` of the gRPC port, also behind gRPC's `dns:`, `ipv4:` or `ipv6:`; or `unix:path`.
         model: The name under which the model is served.
         timeout: Seconds within which a call must be complete, however many requests it takes.
         max_message_bytes: The largest answer to accept.
@@ -46,10 +46,8 @@ class Client:
         timeout: float = 30.0,
         max_message_bytes: int = 1 << 28,
     ) -> None:
-        if not isinstance(model, str) or not model:
-            raise UsageError(f"model must be the name of a served model; received {model!r}")
         self._channel = Channel(target, max_message_bytes)
-        self._model = model
+        self._model = ModelRef(model).name
         self._timeout = Deadline(timeout).seconds
 
     @property
@@ -90,7 +88,8 @@ class Client:
         """Draws images. Image i depends on its seed and the version alone, not on its neighbours.
 
         Args:
-            n: How many images; their seeds are `seed`, `seed + 1`, and so on.
+            n: How many images, at most `seeds.MAX_SEEDS` (100 000); their seeds are `seed`, `seed + 1`, and
+                so on.
             seed: The first seed; by default random, to be found in the result.
             seeds: In place of `n` and `seed`: the seed of every image. None at all is legal.
             version: The version to ask; by default the highest that is available when the call begins.
@@ -172,7 +171,7 @@ class Client:
         """The signatures by name, with the dtypes and shapes of what they take; errors as for `generate`."""
         model = ModelRef(self._model, version, version_label)
         request = wire.GetModelMetadataRequest(
-            model_spec=model.spec(), metadata_field=[schema.SIGNATURE_FIELD]
+            model_spec=model.spec(), metadata_field=[contract.SIGNATURE_DEF]
         )
         deadline = self._deadline(timeout)
         return schema.read_signatures(

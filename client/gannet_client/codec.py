@@ -265,7 +265,7 @@ def _to_bytes(item: object) -> bytes:
 
 
 def _merge_packed(proto: Any, field: str, payload: bytes) -> None:
-    """Appends fixed-width values as one packed field: ten times faster than one Python object each."""
+    """Appends fixed-width values as one packed field, which spares one Python object for each."""
     length = bytearray()
     rest = len(payload)
     while rest > 0x7F:

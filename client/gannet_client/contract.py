@@ -46,7 +46,8 @@ STAGING_PREFIX: Final = ".staging-"
 # Services, in gRPC's own spelling.
 PREDICTION_SERVICE: Final = "tensorflow.serving.PredictionService"
 MODEL_SERVICE: Final = "tensorflow.serving.ModelService"
+SIGNATURE_DEF: Final = "signature_def"
+"""The one metadata field that TensorFlow Serving knows."""
 
 GRPC_PORT: Final = 8500
-REST_PORT: Final = 8501
 LOOPBACK: Final = "127.0.0.1"

@@ -1,5 +1,6 @@
 """What the base install leaves out, and how to get it."""
 
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Final
 
@@ -16,8 +17,6 @@ _MODULES: Final = {
     "scipy": "train",
     "sklearn": "train",
     "tensorboard": "train",
-    "grpc_health": "serve",
-    "grpc_reflection": "serve",
     "tensorflow_serving": "serve",
 }
 _PACKAGES: Final = {"gannet_training": "train", "gannet_export": "export", "gannet_serving": "serve"}
@@ -32,6 +31,27 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
     if module not in _MODULES:  # also a missing submodule: the library is there, and something else is wrong
         return None
     extra = _extra_of_caller(error.__traceback__) or _MODULES[module]
+    return _missing(module, extra)
+
+
+def require(extra: str, *modules: str) -> None:
+    """Notices that top-level modules are missing before any work is done, and imports none of them.
+
+    Args:
+        extra: The extra that brings them.
+        modules: Their names.
+
+    Raises:
+        MissingExtra: One is not installed.
+
+    >>> require("cli", "json")
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise _missing(module, extra)
+
+
+def _missing(module: str, extra: str) -> MissingExtra:
     return MissingExtra(f"this needs {module}, which is missing; pip install 'gannet-toolkit[{extra}]'")
 
 

@@ -5,6 +5,7 @@ An image is uint8 [H, W, C] with C = 1 (grey), 3 (RGB) or 4 (RGB and opacity); s
 
 import io
 import math
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ def encode_png(image: Array) -> bytes:
 def save_png(image: Array, path: str | Path) -> Path:
     """Writes one image, uint8 [H, W, C], as a PNG file and makes its parent directories.
 
+    The file appears when it is complete: where the disk is full, there is the file of before, or none.
+
     Returns:
         The path.
 
@@ -92,11 +95,24 @@ def save_png(image: Array, path: str | Path) -> Path:
     png = encode_png(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png)
+        _write(path, png)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot write the image {str(path)!r}: {reason}") from error
     return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    if path.exists() and not path.is_file():  # /dev/stdout and the like are there to be written, not replaced
+        path.write_bytes(data)
+        return
+    target = path.resolve()  # a link stays one
+    staged = target.with_name(f".staging-{secrets.token_hex(8)}")
+    try:
+        staged.write_bytes(data)
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _check(array: Array, rank: int) -> None:

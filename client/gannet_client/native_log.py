@@ -24,6 +24,9 @@ def quiet_native_log() -> Iterator[None]:
         return
     os.environ[_LEVEL] = _ERRORS_ONLY
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if sys.stderr is None:  # closed before the program began: there is nothing to silence
+        yield
+        return
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

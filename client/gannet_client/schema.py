@@ -6,12 +6,10 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from gannet_client import wire
+from gannet_client import contract, wire
 from gannet_client.codec import dtype_name
 
 AVAILABLE: Final = "AVAILABLE"
-SIGNATURE_FIELD: Final = "signature_def"
-"""The one metadata field that TensorFlow Serving knows."""
 
 _INIT_OP: Final = "__saved_model_init_op"  # every SavedModel carries it; it is no way to call the model
 
@@ -74,7 +72,7 @@ def read_status(response: wire.GetModelStatusResponse) -> list[VersionStatus]:
 def read_signatures(response: wire.GetModelMetadataResponse) -> dict[str, Signature]:
     """The signatures by name."""
     signatures = wire.SignatureDefMap()
-    response.metadata[SIGNATURE_FIELD].Unpack(signatures)
+    response.metadata[contract.SIGNATURE_DEF].Unpack(signatures)
     return {
         name: Signature(inputs=_specs(signature.inputs), outputs=_specs(signature.outputs))
         for name, signature in sorted(signatures.signature_def.items())

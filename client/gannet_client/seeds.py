@@ -14,7 +14,7 @@ from gannet_client.errors import UsageError
 MIN_SEED: Final = -(2**63)
 MAX_SEED: Final = 2**63 - 1
 MAX_SEEDS: Final = 100_000
-"""How many seeds one range expression may name: more is a slip of the keyboard."""
+"""How many images one call or range expression may name: more is a slip, or would not fit into memory."""
 
 _ITEM: Final = re.compile(r"\s*(-?[0-9]{1,19})\s*(?:-\s*(-?[0-9]{1,19})\s*)?")
 
@@ -77,7 +77,8 @@ def resolve_seeds(n: int | None, seed: int | None, seeds: Sequence[int] | Array 
         int64 of shape [n].
 
     Raises:
-        UsageError: The arguments contradict each other or are no integers that fit int64.
+        UsageError: The arguments contradict each other, are no integers that fit int64, or name more than
+            `MAX_SEEDS` images.
 
     >>> resolve_seeds(3, 7, None).tolist()
     [7, 8, 9]
@@ -88,7 +89,7 @@ def resolve_seeds(n: int | None, seed: int | None, seeds: Sequence[int] | Array 
         return _listed_seeds(seeds)
     if n is None:
         raise UsageError("pass how many images to generate (n) or their seeds")
-    count = check_int64("n", n, minimum=0)
+    count = _check_count(check_int64("n", n, minimum=0))
     first = secrets.randbelow(MAX_SEED + 1 - count) if seed is None else check_int64("seed", seed)
     check_int64("the last seed", first + max(count - 1, 0))
     return first + np.arange(count, dtype=np.int64)
@@ -103,4 +104,11 @@ def _listed_seeds(seeds: Sequence[int] | Array) -> Array:
         return np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu" or int(array.max()) > MAX_SEED:
         raise UsageError(f"seeds must be a flat sequence of integers that fit int64; received {seeds!r:.80}")
+    _check_count(len(array))
     return array.astype(np.int64)
+
+
+def _check_count(count: int) -> int:
+    if count > MAX_SEEDS:
+        raise UsageError(f"one call draws at most {MAX_SEEDS} images; received {count}; make several calls")
+    return count

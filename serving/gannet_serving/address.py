@@ -18,7 +18,7 @@ def require_free(host: str, port: int) -> None:
     """Notices before models are loaded for it that an address cannot be had.
 
     Raises:
-        UsageError: It is in use, reserved, or not this machine's.
+        UsageError: It is in use, reserved, not this machine's, or no address at all.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -29,6 +29,8 @@ def require_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise cannot_listen(joined(host, port), error.strerror) from None
+    except UnicodeError:
+        raise cannot_listen(joined(host, port), "this is no name of a host") from None
 
 
 def cannot_listen(address: str, reason: str | None) -> UsageError:

@@ -40,14 +40,14 @@ def import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # complains here already that there is no GPU
-        # Objects that live for ever, a quarter of a million: a full collection among them would take 0.1 s.
+        # These objects live for ever: a full collection would search them all, and requests would wait.
         gc.collect()
         gc.freeze()
 
 
 @contextmanager
 def _without_keras() -> Iterator[None]:
-    """Keeps TensorFlow from importing Keras, of which a server has no use: a third of the time and 100 MB."""
+    """Keeps TensorFlow from importing Keras, of which a server has no use: it costs time and memory."""
     if "keras" in sys.modules:
         yield
         return

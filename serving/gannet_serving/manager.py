@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 Source = Callable[[], Mapping[str, Path]]
 """Tells which models there are: their names and base paths. Raises OSError when it cannot tell."""
 
-_POLLS_PER_COMPLAINT = 5
-
 _log = logging.getLogger(__name__)
 
 
@@ -109,7 +107,7 @@ class ModelManager:
             try:
                 found = self._source()
             except OSError as error:
-                complaint.repeat(f"cannot look for models: {error}")
+                complaint.about(f"cannot look for models: {error}")
             else:
                 complaint.end()
                 self._add(found)
@@ -126,9 +124,14 @@ class ModelManager:
     def _follow(self, model: Model) -> None:
         complaint = _Complaint()
         for _ in self._polls():
-            problem = _sync(model)
+            try:
+                problem = _sync(model)
+            except Exception as error:  # a bug, which is not to end this thread nor to hold up the start
+                complaint.about(f"model {model.name}: cannot be followed: {error!r}", error)
+                self._settle(model.name)
+                continue
             if problem:
-                complaint.repeat(problem)
+                complaint.about(problem)
             else:
                 complaint.end()
                 self._settle(model.name)
@@ -154,15 +157,15 @@ def _sync(model: Model) -> str | None:
 
 
 class _Complaint:
-    """Logs a problem that each poll finds again at first and from time to time."""
+    """Logs a problem that each poll finds again once, until it is another one or has ended."""
 
     def __init__(self) -> None:
-        self._polls = 0
+        self._problem: str | None = None
 
-    def repeat(self, problem: str) -> None:
-        if self._polls % _POLLS_PER_COMPLAINT == 0:
-            _log.warning("%s", problem)
-        self._polls += 1
+    def about(self, problem: str, bug: Exception | None = None) -> None:
+        if problem != self._problem:
+            _log.warning("%s", problem, exc_info=bug)
+        self._problem = problem
 
     def end(self) -> None:
-        self._polls = 0
+        self._problem = None

@@ -31,8 +31,9 @@ def model_server(port: int, host: str, model_name: str, model_base_path: Path) -
     server waits for one to come; if there are versions and none can be loaded, it ends with exit code 4.
     """
     from gannet_serving.manager import ModelManager
-    from gannet_serving.process import configure_logging, run
+    from gannet_serving.process import configure_logging, require_libraries, run
 
+    require_libraries()
     configure_logging()
     base_path = model_base_path.absolute()
     manager = ModelManager(lambda: {model_name: base_path})

@@ -9,14 +9,12 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from gannet_client.codec import encode_values
-from gannet_client.contract import SERVING_DEFAULT
+from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.rpc import require_time_left
 from gannet_serving.signatures import input_tensors, output_tensors
 from gannet_serving.status import StatusError, invalid
-
-_SIGNATURE_DEF = "signature_def"
 
 
 class PredictionService:
@@ -55,12 +53,12 @@ class PredictionService:
         if not request.metadata_field:
             raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
-            if field != _SIGNATURE_DEF:
+            if field != SIGNATURE_DEF:
                 raise invalid(f"Metadata field {field} is not supported")
         with lease(self._manager, spec) as (version, session):
             signatures = SignatureDefMap(signature_def=session.signatures)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = version
-        response.metadata[_SIGNATURE_DEF].Pack(signatures)
+        response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response

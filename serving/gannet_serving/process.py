@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
@@ -20,12 +21,21 @@ _INTERRUPTED = 130
 _log = logging.getLogger(__name__)
 
 
+def require_libraries() -> None:
+    """Notices at once what would otherwise fail each load, out of the user's sight.
+
+    Raises:
+        MissingExtra: TensorFlow or the messages of TensorFlow Serving are not installed.
+    """
+    require("serve", "tensorflow", "tensorflow_serving")
+
+
 def configure_logging() -> None:
     """Sends the log to stderr, one line per event, and the Python stack there should the process crash.
 
     The stream is a copy of stderr, because the original is muted while TensorFlow is imported.
     """
-    stream = os.fdopen(os.dup(2), "w", buffering=1)
+    stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     logging.basicConfig(stream=stream, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("gannet_serving").setLevel(logging.INFO)
     faulthandler.enable(stream)

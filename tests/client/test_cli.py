@@ -94,7 +94,7 @@ def test_commands_of_other_distributions_run(foreign: Path, gannet: Any) -> None
 def test_an_unknown_command_gets_the_nearest_name(gannet: Any) -> None:
     code, out, err = gannet("genrate")
     assert (code, out) == (2, "")
-    assert "No such command 'genrate'. Did you mean 'generate'?" in err
+    assert err == "gannet: No such command 'genrate'. Did you mean 'generate'?; see 'gannet --help'\n"
     assert "Known: export, generate" in gannet("xyz")[2]
 
 
@@ -185,6 +185,34 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert process.returncode == 1
 
 
+def test_without_arguments_the_help_is_shown(gannet: Any) -> None:
+    code, out, err = gannet()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: gannet [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")]
+)
+def test_a_stdout_that_takes_nothing_is_one_line(redirection: str, reason: str, unbuffered: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *script("--help")],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    assert (done.returncode, done.stderr) == (1, f"gannet: cannot write to stdout: {reason}\n")
+
+
+def test_an_error_without_stderr_keeps_its_exit_code_and_stays_off_stdout() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *script("nope")], stdout=subprocess.PIPE, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
 def test_an_interrupt_is_quiet(target: str, fake: Any) -> None:
     fake.release.clear()
     command = script(
@@ -259,8 +287,16 @@ def test_the_version_that_answered_is_told(
     [
         (["--model", "digits", "--seeds", "1"], 2, "nothing to write: pass --out DIR, --grid FILE or both"),
         (["--model", "digits", "--seeds", "x", "--out", "."], 2, "seeds 'x' cannot be read"),
-        (["--model", "digits", "--out", "."], 2, "Missing option '--seeds'"),
-        (["--seeds", "1", "--out", "."], 2, "Missing option '--model'"),
+        (["--model", "digits", "--out", "."], 2, "gannet: Missing option '--seeds'; see 'gannet generate"),
+        (["--seeds", "1", "--out", "."], 2, "gannet: Missing option '--model'"),
+        (["--seeds", "1", "--out", ".", "--model", "\udcff"], 2, "model must be text"),
+        (
+            ["--model", "m", "--seeds", "1", "--out", ".", "--version-label", "\udcff"],
+            2,
+            "version_label must be",
+        ),
+        (["--model", "m", "--seeds", "1", "--out", ".", "--server", "\udcff:1"], 2, "form HOST:PORT"),
+        (["--model", "m", "--seeds", "1", "--out", ".", "--server", "a:1\n"], 2, "form HOST:PORT"),
         (["--model", "nope", "--seeds", "1", "--out", "."], 4, "gannet: model 'nope'"),
         (["--model", "digits", "--seeds", "1", "--out", ".", "--version", "9"], 4, "Specific(digits, 9)"),
         (
@@ -279,6 +315,7 @@ def test_what_goes_wrong_has_its_exit_code(
     received, out, err = gannet("generate", "--server", target, *arguments)
     assert (received, out) == (code, "")
     assert message in err
+    assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

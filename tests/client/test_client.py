@@ -119,6 +119,9 @@ def test_answers_above_the_default_limit_of_grpc_are_read(client: Client, fake: 
     [
         ({}, "how many"),
         ({"n": -1}, "n must be an integer from 0 to"),
+        ({"n": 10**13}, "at most 100000 images; received 10000000000000"),
+        ({"seeds": np.zeros(100_001, np.int64)}, "at most 100000 images; received 100001"),
+        ({"n": 1, "version_label": "\udcff"}, "version_label must be text"),
         ({"n": 1.5}, "n must be an integer; received 1.5"),
         ({"n": "3"}, "n must be an integer"),
         ({"n": 1, "seed": 0.5}, "seed must be an integer; received 0.5"),
@@ -156,6 +159,21 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
         {"model": None},
         {"model": "digits", "target": "localhost"},
         {"model": "digits", "target": None},
+        {"model": "\udcff"},
+        *(
+            {"model": "digits", "target": target}
+            for target in (
+                "127.0.0.1:99999",
+                "127.0.0.1:0",
+                "dns:///127.0.0.1:99999",
+                ":8500",
+                "http://localhost:8500",
+                "local host:8500",
+                "localhost:8500\n",
+                "::1:8500",
+                "\udcff:8500",
+            )
+        ),
         {"model": "digits", "timeout": -1},
         {"model": "digits", "max_message_bytes": 0},
         {"model": "digits", "max_message_bytes": 1 << 31},
@@ -164,6 +182,21 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
 def test_a_client_refuses_bad_settings(arguments: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="received"):
         Client(**arguments)
+
+
+def test_addresses_that_grpc_knows_lead_to_the_server(target: str) -> None:
+    port = target.rpartition(":")[2]
+    for address in (f"localhost:{port}", f"dns:///localhost:{port}", f"ipv4:{target}"):
+        with Client(address, model="digits") as client:
+            assert client.wait_ready() == 1
+
+
+def test_a_proxy_does_not_stand_before_loopback(target: str, free_port: int, monkeypatch: Any) -> None:
+    for name in ("no_proxy", "no_grpc_proxy", "grpc_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+    with Client(target, model="digits") as client:
+        assert len(client.generate(1)) == 1
 
 
 def assert_clear(error: BaseException, *parts: str) -> None:

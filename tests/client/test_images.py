@@ -1,4 +1,6 @@
 import io
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,41 @@ def test_without_pillow_the_extra_is_named(images: Generation, monkeypatch: Any,
     for call in (images.pil, lambda: to_pil(images.array[0]), lambda: images.save(tmp_path)):
         with pytest.raises(MissingExtra, match=r"PIL.*pip install 'gannet-toolkit\[cli\]'"):
             call()
+
+
+def test_a_full_disk_leaves_the_picture_of_before_or_none(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+import numpy as np
+from gannet_client import UsageError
+from gannet_client.images import save_png
+small, large = np.zeros((1, 1, 1), np.uint8), np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)
+save_png(small, sys.argv[1] + "/old.png")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+for name in ("old", "new"):
+    try:
+        save_png(large, f"{sys.argv[1]}/{name}.png")
+    except UsageError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        f"cannot write the image '{tmp_path / name}'" for name in ("old.png", "new.png")
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["old.png"]
+    assert pixels(tmp_path / "old.png").shape == (1, 1)
+
+
+def test_a_link_stays_and_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    image = np.full((4, 4, 1), 7, np.uint8)
+    link, pipe = tmp_path / "link.png", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "picture.png")
+    assert save_png(image, link) == link
+    assert link.is_symlink() and pixels(tmp_path / "picture.png").shape == (4, 4)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    save_png(image, pipe)
+    assert os.read(reader, 1 << 16) == encode_png(image)
+    os.close(reader)

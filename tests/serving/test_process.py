@@ -256,15 +256,24 @@ def test_model_server_without_a_loadable_version_fails(
             "gannet-model-server: cannot listen on 127.0.0.1:{taken}: Address already in use; choose another",
         ),
         (
+            "gannet",
+            ["serve", "{models}", "--host", "a..b"],
+            "gannet: cannot listen on a..b:8500: this is no name of a host; choose another",
+        ),
+        (
             "gannet-model-server",
             ["--model_nme=m"],
-            "Error: No such option '--model_nme'. (Did you mean one of: '--model_base_path'",
+            "gannet-model-server: No such option '--model_nme'. (Did you mean one of: '--model_base_path'",
         ),
-        ("gannet-model-server", [], "Error: Missing option '--model_base_path'."),
+        (
+            "gannet-model-server",
+            [],
+            "gannet-model-server: Missing option '--model_base_path'; see 'gannet-model-server --help'",
+        ),
         (
             "gannet-model-server",
             ["--model_base_path={models}", "--port=0"],
-            "Error: Invalid value for '--port'",
+            "gannet-model-server: Invalid value for '--port'",
         ),
     ],
 )
@@ -295,3 +304,45 @@ def test_help_is_shown_without_tensorflow(code: str) -> None:
     assert done.returncode == 0
     assert "--port" in done.stdout
     assert "tensorflow" not in done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize("module", ["tensorflow", "tensorflow_serving"])
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [("gannet", ["serve", "{models}"]), ("gannet-model-server", ["--model_base_path={models}"])],
+)
+def test_without_the_libraries_of_a_server_nothing_starts(
+    program: str, arguments: list[str], module: str, tmp_path: Path
+) -> None:
+    script = f"import sys; sys.modules[{module!r}] = None; {PROGRAMS[program]}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *(argument.format(models=tmp_path) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{program}: this needs {module}, which is missing; pip install 'gannet-toolkit[serve]'\n"
+    )
+
+
+def test_a_name_that_is_no_text_can_be_logged(start: Callable[..., Process], tmp_path: Path) -> None:
+    (tmp_path / "\udcff" / "1").mkdir(parents=True)
+    process = start("gannet", "serve", tmp_path, "--port", "0")
+    process.read_log_until("listening on")
+    assert any(r"ERROR model \udcff version 1: failed" in line for line in process.log)
+    assert not any("Logging error" in line for line in process.log)
+
+
+def test_serve_needs_no_stderr(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("gannet", "serve", tmp_path, "--port", "0")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gannet_client import contract
+from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def generate(
     from gannet_client.images import save_png
 
     if out is None and grid is None:
-        raise click.UsageError("nothing to write: pass --out DIR, --grid FILE or both")
+        raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
     with Client(server, model=model, timeout=timeout) as client:
         images = client.generate(seeds=parse_seeds(seeds), version=version, version_label=version_label)
     files = images.save(out) if out else []

@@ -28,9 +28,10 @@ def serve(models: Path, host: str, port: int) -> int:
     versions that come later are picked up. Prints HOST:PORT once it is ready; Ctrl-C or SIGTERM stops it.
     """
     from gannet_serving.manager import ModelManager
-    from gannet_serving.process import configure_logging, run
+    from gannet_serving.process import configure_logging, require_libraries, run
     from gannet_serving.versions import find_models
 
+    require_libraries()
     if not models.is_dir():
         raise UsageError(f"{models} is not a directory; expected one that holds models, like {models}/NAME/1")
     configure_logging()
