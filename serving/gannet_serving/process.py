@@ -4,8 +4,8 @@ import faulthandler
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
-from queue import SimpleQueue
 
 from gannet_client.extras import require
 from gannet_serving.address import require_free
@@ -50,19 +50,22 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._came: SimpleQueue[int] = SimpleQueue()  # an Event, if set by a handler, may wait for itself
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
     def wait(self) -> None:
-        """Waits for the signal."""
-        self._came.get()
+        """Waits for the signal.
+
+        In short naps, because any thread of gRPC or TensorFlow may take a signal; Python's handler then runs
+        when this one wakes.
+        """
+        while self.number is None:
+            time.sleep(_POLL_SECONDS)
 
     def _handle(self, number: int, frame: object) -> None:
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
-        self._came.put(number)
 
 
 def run(

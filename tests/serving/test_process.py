@@ -327,11 +327,15 @@ def test_without_the_libraries_of_a_server_nothing_starts(
     )
 
 
-def test_a_name_that_is_no_text_can_be_logged(start: Callable[..., Process], tmp_path: Path) -> None:
-    (tmp_path / "\udcff" / "1").mkdir(parents=True)
+def test_a_name_that_is_no_text_can_be_logged_and_an_idle_server_ends(
+    start: Callable[..., Process], tmp_path: Path
+) -> None:
     process = start("gannet", "serve", tmp_path, "--port", "0")
-    process.read_log_until("listening on")
-    assert any(r"ERROR model \udcff version 1: failed" in line for line in process.log)
+    process.read_stdout_line()
+    (tmp_path / "\udcff" / "1").mkdir(parents=True)
+    process.read_log_until(r"ERROR model \\udcff version 1: failed")
+    process.send(signal.SIGTERM)
+    assert process.end() == (0, "")
     assert not any("Logging error" in line for line in process.log)
 
 
