@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from gannet_client.errors import UsageError
 from gannet_training.adversarial import AdversarialModel
+from gannet_training.data import in_memory
+from gannet_training.pipeline import batches as stream_of
 from gannet_training.precision import FIRST_FACTOR
 
 LATENT_DIM, SHAPE = 3, (8, 8, 1)
@@ -242,3 +244,28 @@ def test_xla_changes_nothing_but_speed() -> None:
     plain.fit(data, verbose=0, shuffle=False)
     jit.fit(data, verbose=0, shuffle=False)
     assert_equal(plain, jit, tolerance=1e-4)
+
+
+def conditional_networks() -> tuple[keras.Model, keras.Model]:
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    noise, label = keras.Input([LATENT_DIM]), keras.Input([], dtype="int64")
+    values = layers.Concatenate()([noise, layers.Embedding(2, 4)(label)])
+    images = layers.Reshape(SHAPE)(layers.Dense(64, "tanh")(values))
+    shown, judged = keras.Input(SHAPE), keras.Input([], dtype="int64")
+    features = layers.Concatenate()([layers.Flatten()(shown), layers.Embedding(2, 4)(judged)])
+    logits = layers.Dense(1)(layers.Dense(16, "gelu")(features))
+    return keras.Model([noise, label], images), keras.Model([shown, judged], logits)
+
+
+def test_a_conditional_model_learns_what_its_labels_mean() -> None:
+    gan = AdversarialModel(*conditional_networks(), latent_dim=LATENT_DIM, classes=2, ema_half_life=0.0)
+    gan.compile(keras.optimizers.Adam(0.01, 0.5), keras.optimizers.Adam(0.01, 0.5))
+    shades = np.repeat(np.array([-0.8, 0.8], np.float32), 32)
+    images = np.broadcast_to(shades[:, None, None, None], (64, *SHAPE)).copy()
+    source = in_memory(images, np.repeat([0, 1], 32), ["dark", "bright"])
+    data = stream_of(source, batch_size=16, draws=gan.draws, seed=0, labelled=True)
+    gan.fit(data, steps_per_epoch=300, verbose=0, shuffle=False)
+    noise = tf.random.stateless_normal([50, LATENT_DIM], seed=[1, 2])
+    dark, bright = (gan.ema_generator((noise, tf.fill([50], tf.constant(kind, tf.int64)))) for kind in (0, 1))
+    assert float(tf.reduce_mean(bright)) - float(tf.reduce_mean(dark)) > 0.8

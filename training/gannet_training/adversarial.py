@@ -1,7 +1,7 @@
 """The adversarial training step."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,11 +17,13 @@ from gannet_training.precision import Guard
 
 Batch = dict[str, tf.Tensor]
 Gradients = list[tf.Tensor]
+Inputs: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+"""Of a network: noise or images, with their labels if the model is conditional."""
 
 REAL, FAKE = 0, 1
 
 
-def replicate(network: keras.Model, *given: tf.Tensor) -> keras.Model:
+def replicate(network: keras.Model, given: Inputs) -> keras.Model:
     """Build a second network of the same configuration and the same values, in the current scope.
 
     Args:
@@ -32,7 +34,7 @@ def replicate(network: keras.Model, *given: tf.Tensor) -> keras.Model:
         A copy that shares nothing with the original (`clone_model` would draw new weights).
     """
     copy = type(network).from_config(network.get_config())
-    copy(*given, training=False)
+    copy(given, training=False)
     copy.set_weights(network.get_weights())
     return copy
 
@@ -54,9 +56,9 @@ class AdversarialModel(keras.Model):
     ...], `images` in [-1, 1], `labels` int64 if `classes` is given, and the draws.
 
     Args:
-        generator: a Keras model from noise [B, Z] to images [B, H, W, C] in [-1, 1]; from noise and
-            labels if `classes` is given. Rebuildable from its `get_config`.
-        discriminator: a Keras model from images (and labels) to logits [B, 1].
+        generator: a Keras model from noise [B, Z] to images [B, H, W, C] in [-1, 1]; from the pair
+            (noise, labels int64 [B]) if `classes` is given. Rebuildable from its `get_config`.
+        discriminator: a Keras model from images, or (images, labels), to logits [B, 1].
         latent_dim: width Z of the noise.
         objective: a name of :data:`gannet_training.losses.OBJECTIVES`, or an :class:`Objective`.
         classes: number of classes of a conditional model; 0 is an unconditional one.
@@ -123,10 +125,12 @@ class AdversarialModel(keras.Model):
         self.train_function: TrainFunction | None = None
         self._objective = find_objective(objective, label_smoothing)
         self._augment = Augmentation(augment)
-        given = (ops.zeros((1, latent_dim)), *([ops.zeros((1,), "int64")] if classes else []))
-        self.image_shape = tuple(generator(*given, training=False).shape[1:])
-        discriminator(ops.zeros((1, *self.image_shape)), *given[1:], training=False)
-        self.ema_generator = replicate(generator, *given)
+        label = {"labels": ops.zeros((1,), "int64")}
+        given = self._with_labels(ops.zeros((1, latent_dim)), label)
+        images = generator(given, training=False)
+        self.image_shape = tuple(images.shape[1:])
+        discriminator(self._with_labels(images, label), training=False)
+        self.ema_generator = replicate(generator, given)
         self.ema_generator.trainable = False
         # Not the optimizer's count, which stands still when an update is left out: batches are numbered by
         # it.
@@ -280,7 +284,7 @@ class AdversarialModel(keras.Model):
         return self._scaled(loss)
 
     def _generate(self, batch: Batch) -> tf.Tensor:
-        return self.generator(batch["noise"], *self._labels(batch), training=True)
+        return self.generator(self._with_labels(batch["noise"], batch), training=True)
 
     def _judge(self, batch: Batch, images: tf.Tensor, kind: int) -> tf.Tensor:
         """Logits of what the discriminator is shown: augmented, with instance noise, in full precision."""
@@ -288,11 +292,11 @@ class AdversarialModel(keras.Model):
             images = self._augment(images, batch["augment"][:, kind])
         if self.instance_noise:
             images += self.instance_noise * ops.cast(batch["instance_noise"][:, kind], images.dtype)
-        logits = self.discriminator(images, *self._labels(batch), training=True)
+        logits = self.discriminator(self._with_labels(images, batch), training=True)
         return ops.cast(logits, keras.config.floatx())
 
-    def _labels(self, batch: Batch) -> list[tf.Tensor]:
-        return [batch["labels"]] if self.classes else []
+    def _with_labels(self, values: tf.Tensor, batch: Batch) -> Inputs:
+        return (values, batch["labels"]) if self.classes else values
 
     def _accumulate(self, gradients_of: Callable[[Batch], Gradients], batch: Batch) -> Gradients:
         """Average the gradients of the micro-batches."""
