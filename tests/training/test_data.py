@@ -204,7 +204,7 @@ def test_what_is_wrong_with_a_name_is_told_by_the_name(name: str, message: str) 
     ("name", "asked", "message"),
     [
         ("digits", {"image_size": 0}, "expected the image size 1 or more, received 0"),
-        ("ring", {"image_size": 8}, "expected the image size 1 for a set of points, received 8"),
+        ("ring", {"image_size": 8}, "expected the image size 1 of ring, received 8"),
         ("digits", {"channels": 3}, "expected 1 channels of digits, received 3"),
         ("folder:.", {"channels": 2}, "expected 1 or 3 channels of folder:., received 2"),
     ],

@@ -58,8 +58,8 @@ def interrupted_after_another_checkpoint(out: Path) -> None:
         process.terminate()
         _, error = process.communicate(timeout=200)
     assert process.returncode == 130
-    told = re.search(r"^stopped at step (\d+); the same command continues$", error.decode(), re.MULTILINE)
-    assert told
+    told = re.search(r"stopped at step (\d+); the same command continues$", error.decode(), re.MULTILINE)
+    assert told, error.decode()
     assert f"step-{int(told[1]):08d}.weights.h5" in checkpoints(out)
 
 

@@ -112,10 +112,11 @@ def train(
             index=run.path / "data.jsonl",
         )
         _resume(model, run)
-        if model.step < config.steps:
-            _fit(model, source, run, config, checkpoint_every)
-        draw_losses(run, run.path / "losses.png")
-        draw_progress(run, run.path / "progress.png")
+        with _kept_when_interrupted(model, run):
+            if model.step < config.steps:
+                _fit(model, source, run, config, checkpoint_every)
+            draw_losses(run, run.path / "losses.png")
+            draw_progress(run, run.path / "progress.png")
     return run
 
 
@@ -217,7 +218,7 @@ def _fit_epochs(
         Checkpoints(run, checkpoint_every),
     ]
     # Keras prints its progress to stdout, which belongs to results.
-    with data_errors(), _kept_when_interrupted(model, run), contextlib.redirect_stdout(sys.stderr):
+    with data_errors(), contextlib.redirect_stdout(sys.stderr):
         model.fit(
             data,
             epochs=last,
