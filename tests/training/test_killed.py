@@ -1,12 +1,11 @@
 """A run that is killed without warning, on two replicas, and taken up again."""
 
-import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -14,53 +13,49 @@ import numpy as np
 
 COMMAND = [str(Path(sys.executable).parent / "gannet"), "train", "dcgan"]
 SETTINGS = (
-    *("--data", "digits", "--image-size", "8", "--width", "4", "--latent-dim", "8", "--steps", "120"),
+    *("--data", "mortal:digits", "--image-size", "8", "--width", "4", "--latent-dim", "8", "--steps", "120"),
     *("--discriminator-steps", "2", "--strategy", "mirrored", "--replicas", "2", "--checkpoint-every", "10"),
 )
+MORTAL = '''
+"""The digits, read by a process that sends itself a signal some batches after a new checkpoint came."""
+
+import itertools, os, random, time
+from pathlib import Path
+
+from gannet_training.data import open_data
+from gannet_training.data.source import from_reader
+
+SIGNAL, RUN = int(os.environ["SIGNAL"]), Path(os.environ["RUN"])
+before, late = set(RUN.glob("checkpoints/step-*")), itertools.count()
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*COMMAND, *SETTINGS, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+def digits():
+    source = open_data("digits", image_size=8)
+    pixels = ((source.fetch(range(source.size)).numpy() + 1) * 127.5).astype("uint8")
+
+    def read(indices):
+        if SIGNAL and set(RUN.glob("checkpoints/step-*")) - before and next(late) == 12:
+            time.sleep(random.uniform(0, 0.02))
+            os.kill(os.getpid(), SIGNAL)
+        return pixels[indices]
+
+    return from_reader(read, source.size, source.image_shape)
+'''
+
+
+def train(out: Path, sent: int = 0) -> tuple[int, str]:
+    """Run the command; it ends at an arbitrary moment if it is to send itself a signal."""
+    library = out.parent / "mortal.py"
+    library.write_text(MORTAL)
+    environment = {**os.environ, "PYTHONPATH": str(out.parent), "SIGNAL": str(int(sent)), "RUN": str(out)}
+    ended = subprocess.run(
+        [*COMMAND, *SETTINGS, "--out", out], env=environment, capture_output=True, timeout=300, check=False
     )
-
-
-def finish(out: Path) -> str:
-    with start(out) as process:
-        _, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error.decode()
-    return error.decode()
+    return ended.returncode, ended.stderr.decode()
 
 
 def checkpoints(out: Path) -> set[str]:
     return {path.name for path in (out / "checkpoints").glob("step-*")}
-
-
-@contextlib.contextmanager
-def after_another_checkpoint(out: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Gives the process at an arbitrary moment: some steps after a new checkpoint came."""
-    before = checkpoints(out)
-    with start(out) as process:
-        while not checkpoints(out) - before:
-            assert process.poll() is None, process.stderr and process.stderr.read().decode()
-            time.sleep(0.01)
-        yield process
-
-
-def killed_after_another_checkpoint(out: Path) -> None:
-    with after_another_checkpoint(out) as process:
-        process.kill()
-
-
-def interrupted_after_another_checkpoint(out: Path) -> None:
-    """Ctrl-C, or SIGTERM: a checkpoint of the very step is kept."""
-    with after_another_checkpoint(out) as process:
-        process.terminate()
-        _, error = process.communicate(timeout=200)
-    assert process.returncode == 130
-    told = re.search(r"stopped at step (\d+); the same command continues$", error.decode(), re.MULTILINE)
-    assert told, error.decode()
-    assert f"step-{int(told[1]):08d}.weights.h5" in checkpoints(out)
 
 
 def arrays(out: Path) -> dict[str, np.ndarray]:
@@ -74,14 +69,26 @@ def arrays(out: Path) -> dict[str, np.ndarray]:
 
 def test_it_ends_with_the_bytes_of_a_run_that_was_never_killed(tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    killed_after_another_checkpoint(out)
-    assert max(checkpoints(out)) < "step-00000120"
-    interrupted_after_another_checkpoint(out)
+    code, error = train(out, signal.SIGKILL)
+    assert code == -signal.SIGKILL, error
+    assert "step-00000010.weights.h5" <= max(checkpoints(out)) < "step-00000120"
+
+    code, error = train(out, signal.SIGTERM)
+    assert code == 130, error
+    assert "resuming" in error
+    told = re.search(r"stopped at step (\d+); the same command continues$", error, re.MULTILINE)
+    assert told, error
+    assert f"step-{int(told[1]):08d}.weights.h5" in checkpoints(out)
     assert "step-00000120.weights.h5" not in checkpoints(out)
-    assert "resuming" in finish(out)
+
+    code, error = train(out)
+    assert code == 0, error
+    assert "resuming" in error
     steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
-    finish(tmp_path / "whole")
+
+    code, error = train(tmp_path / "whole")
+    assert code == 0, error
     killed, whole = arrays(out), arrays(tmp_path / "whole")
     assert killed.keys() == whole.keys()
     assert len(whole) > 40

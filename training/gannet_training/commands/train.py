@@ -1,5 +1,6 @@
 """`gannet train`."""
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import click
 
+from gannet_training.imports import is_reference
 from gannet_training.settings import read_options, read_settings, setting_options
 
 STRATEGIES = ("auto", "single", "mirrored")
@@ -51,17 +53,26 @@ def train(
     """
     from gannet_training.run import Run
 
+    @functools.cache
+    def devices() -> Any:
+        from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
+
+        stop_on_sigterm()
+        start_log()
+        start_tensorflow()
+        from gannet_training.strategy import strategy as choose
+
+        return choose(strategy, replicas)
+
     given = {"model": model, "data": data, "options": read_options(options) or None, **flags}
     settings = {**(read_settings(config) if config else {}), **_spoken(given)}
+    if is_reference(str(settings.get("data"))):
+        # It may use TensorFlow, whose devices can be chosen before its first operation only.
+        devices()
     resolved = _resolve(settings)
     Run(out).check(resolved, fresh=fresh)
+    chosen = devices()
 
-    from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
-
-    stop_on_sigterm()
-    start_log()
-    start_tensorflow()
-    from gannet_training import strategy as strategies
     from gannet_training.plan import plan
     from gannet_training.trainer import train as train_run
 
@@ -72,7 +83,7 @@ def train(
     run = train_run(
         resolved,
         out,
-        strategy=strategies.strategy(strategy, replicas),
+        strategy=chosen,
         fresh=fresh,
         checkpoint_every=checkpoint_every,
     )
