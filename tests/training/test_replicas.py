@@ -87,9 +87,9 @@ def test_losses_are_means_over_the_global_batch(
     config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
 ) -> None:
     one, two = (trained(config, where, steps=1) for where in (single, mirrored))
-    for metric in ("d_loss", "g_loss", "d_real", "d_fake"):
-        expected = float(getattr(one, metric).result())
-        assert float(getattr(two, metric).result()) == pytest.approx(expected, rel=1e-5)
+    for name in ("d_loss_real", "d_loss_fake", "d_loss", "g_loss", "d_real", "d_fake"):
+        expected = float(one.measures.means[name].result())
+        assert float(two.measures.means[name].result()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_every_replica_takes_its_own_rows_of_the_global_batch(mirrored: tf.distribute.Strategy) -> None:

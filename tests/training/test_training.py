@@ -237,7 +237,7 @@ def test_any_two_keras_models_can_play() -> None:
         {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
     ).repeat()
     history = gan.fit(data, steps_per_epoch=20, epochs=2, verbose=0, shuffle=False).history
-    assert set(history) == {"d_loss", "g_loss", "d_real", "d_fake"}
+    assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(history)
     assert gan.step == 40
 
 

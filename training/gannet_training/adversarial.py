@@ -1,11 +1,12 @@
 """The adversarial training step."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
+from keras.optimizers import Optimizer
 
 from gannet_client.errors import UsageError
 from gannet_training import penalties
@@ -13,30 +14,17 @@ from gannet_training.augmentation import Augmentation
 from gannet_training.draws import Draw
 from gannet_training.execution import TrainFunction
 from gannet_training.losses import Objective, find_objective
+from gannet_training.measures import Measures
+from gannet_training.micro_batches import Batch, Gradients, accumulate
+from gannet_training.moving_average import Inputs, follow, replicate
 from gannet_training.precision import Guard
 
-Batch = dict[str, tf.Tensor]
-Gradients = list[tf.Tensor]
-Inputs: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
-"""Of a network: noise or images, with their labels if the model is conditional."""
-
 REAL, FAKE = 0, 1
-
-
-def replicate(network: keras.Model, given: Inputs) -> keras.Model:
-    """Build a second network of the same configuration and the same values, in the current scope.
-
-    Args:
-        network: a built, serialisable Keras model.
-        given: inputs to build the copy with.
-
-    Returns:
-        A copy that shares nothing with the original (`clone_model` would draw new weights).
-    """
-    copy = type(network).from_config(network.get_config())
-    copy(given, training=False)
-    copy.set_weights(network.get_weights())
-    return copy
+MEASURED = (
+    *("d_real", "d_fake", "d_loss_real", "d_loss_fake", "d_loss", "penalty", "d_gradient_norm"),
+    *("g_loss", "g_gradient_norm"),
+)
+"""In the order of their computation; D(x) and D(G(z)) as probabilities."""
 
 
 class AdversarialModel(keras.Model):
@@ -84,8 +72,8 @@ class AdversarialModel(keras.Model):
         >>> gan = AdversarialModel(DCGANGenerator(**shape), DCGANDiscriminator(**shape), latent_dim=100)
         >>> gan.compile(keras.optimizers.Adam(2e-4, 0.5), keras.optimizers.Adam(2e-4, 0.5))
         >>> batch = {"images": tf.zeros([2, 1, 8, 8, 1]), "noise": tf.zeros([2, 1, 100])}
-        >>> sorted(gan.train_step(batch))
-        ['d_fake', 'd_loss', 'd_real', 'g_loss']
+        >>> [name for name in gan.train_step(batch) if name.endswith("loss")]
+        ['d_loss', 'g_loss']
     """
 
     def __init__(
@@ -132,20 +120,17 @@ class AdversarialModel(keras.Model):
         discriminator(self._with_labels(images, label), training=False)
         self.ema_generator = replicate(generator, given)
         self.ema_generator.trainable = False
-        # Not the optimizer's count, which stands still when an update is left out: batches are numbered by
-        # it.
-        self.steps_made = self.add_weight(
-            name="steps_made", dtype="int64", initializer="zeros", trainable=False
-        )
-        self.d_loss, self.g_loss = keras.metrics.Mean("d_loss"), keras.metrics.Mean("g_loss")
-        self.d_real, self.d_fake = keras.metrics.Mean("d_real"), keras.metrics.Mean("d_fake")
+        # The optimizer's count stands still when an update is left out, and batches are numbered by this.
+        self.steps_made = self.add_weight(dtype="int64", initializer="zeros", trainable=False, name="steps")
+        unused = set() if gradient_penalty or r1 else {"penalty"}
+        self.measures = Measures(name for name in MEASURED if name not in unused)
         # Everything is built: `fit` must not try to call this model on a batch to find out.
         self.built = True
 
     def compile(
         self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
+        generator_optimizer: Optimizer,
+        discriminator_optimizer: Optimizer,
         *,
         steps_per_execution: int = 1,
         jit_compile: bool = False,
@@ -178,11 +163,6 @@ class AdversarialModel(keras.Model):
     def step(self) -> int:
         """Steps made so far, those included whose update was left out as not finite."""
         return int(self.steps_made.numpy())
-
-    @property
-    def means(self) -> tuple[keras.metrics.Mean, ...]:
-        """The metrics of training: both losses, and the mean of D(x) and D(G(z)) as probabilities."""
-        return self.d_loss, self.g_loss, self.d_real, self.d_fake
 
     @property
     def draws(self) -> dict[str, Draw]:
@@ -225,23 +205,25 @@ class AdversarialModel(keras.Model):
             gradients = tape.gradient(loss, self.generator.trainable_variables)
         else:
             self._train_discriminator(last, None, regularize)
-            gradients = self._accumulate(self._generator_gradients, last)
-        self.guard.apply(self.optimizer, gradients, self.generator.trainable_variables)
-        self._update_average(tf.shape(data["images"])[0])
+            gradients = accumulate(self._generator_gradients, last, self.micro_batches)
+        self._apply(self.optimizer, gradients, self.generator, "g_gradient_norm")
+        images = tf.shape(data["images"])[0] * self._replicas
+        follow(self.ema_generator, self.generator, images, self.ema_half_life)
         self.steps_made.assign_add(1)
-        return {mean.name: mean.result() for mean in self.means}
+        return self.measures.results()
 
     def _train_discriminator(self, batch: Batch, fakes: tf.Tensor | None, regularize: bool) -> None:
         if fakes is None:
-            gradients = self._accumulate(
-                lambda part: self._discriminator_gradients(part, self._generate(part), regularize), batch
+            gradients = accumulate(
+                lambda part: self._discriminator_gradients(part, self._generate(part), regularize),
+                batch,
+                self.micro_batches,
             )
         else:
             gradients = self._discriminator_gradients(batch, tf.stop_gradient(fakes), regularize)
-        variables = self.discriminator.trainable_variables
-        self.guard.apply(self.discriminator_optimizer, gradients, variables)
+        self._apply(self.discriminator_optimizer, gradients, self.discriminator, "d_gradient_norm")
         if self.weight_clip:
-            for variable in variables:
+            for variable in self.discriminator.trainable_variables:
                 variable.assign(ops.clip(variable, -self.weight_clip, self.weight_clip))
 
     def _discriminator_gradients(self, batch: Batch, fakes: tf.Tensor, regularize: bool) -> Gradients:
@@ -250,11 +232,12 @@ class AdversarialModel(keras.Model):
             real_logits = self._judge(batch, batch["images"], REAL)
             fake_logits = self._judge(batch, fakes, FAKE)
             smoothing = {"smoothing": self.label_smoothing} if self._objective.smooths else {}
-            loss = self._objective.discriminator(real_logits, fake_logits, **smoothing)
+            real_loss, fake_loss = self._objective.discriminator(real_logits, fake_logits, **smoothing)
+            loss = real_loss + fake_loss
             total = self._scaled(loss + self._penalties(batch, fakes, regularize))
-        self.d_loss.update_state(loss)
-        self.d_real.update_state(ops.mean(ops.sigmoid(real_logits)))
-        self.d_fake.update_state(ops.mean(ops.sigmoid(fake_logits)))
+        d_real, d_fake = (ops.mean(ops.sigmoid(logits)) for logits in (real_logits, fake_logits))
+        self.measures.record(d_real=d_real, d_fake=d_fake)
+        self.measures.record(d_loss_real=real_loss, d_loss_fake=fake_loss, d_loss=loss)
         return tape.gradient(total, self.discriminator.trainable_variables)
 
     def _penalties(self, batch: Batch, fakes: tf.Tensor, regularize: bool) -> tf.Tensor | float:
@@ -268,6 +251,8 @@ class AdversarialModel(keras.Model):
         if regularize:
             # Lazy: a penalty that comes every k-th step weighs k times as much.
             penalty += self.r1 * self.r1_interval * penalties.r1_penalty(discriminate, batch["images"])
+        if self.gradient_penalty or regularize:
+            self.measures.record(penalty=penalty)
         return penalty
 
     def _generator_gradients(self, batch: Batch) -> Gradients:
@@ -280,7 +265,7 @@ class AdversarialModel(keras.Model):
         needs_real = self._objective.needs_real
         real_logits = self._judge(batch, batch["images"], REAL) if needs_real else ops.zeros_like(fake_logits)
         loss = self._objective.generator(real_logits, fake_logits)
-        self.g_loss.update_state(loss)
+        self.measures.record(g_loss=loss)
         return self._scaled(loss)
 
     def _generate(self, batch: Batch) -> tf.Tensor:
@@ -298,28 +283,15 @@ class AdversarialModel(keras.Model):
     def _with_labels(self, values: tf.Tensor, batch: Batch) -> Inputs:
         return (values, batch["labels"]) if self.classes else values
 
-    def _accumulate(self, gradients_of: Callable[[Batch], Gradients], batch: Batch) -> Gradients:
-        """Average the gradients of the micro-batches."""
-        parts = {name: tf.split(value, self.micro_batches) for name, value in batch.items()}
-        total: Gradients = []
-        for place in range(self.micro_batches):
-            gradients = gradients_of({name: values[place] for name, values in parts.items()})
-            total = [sum(pair) for pair in zip(total, gradients, strict=True)] if total else gradients
-        return [gradient / self.micro_batches for gradient in total]
+    def _apply(self, optimizer: Optimizer, gradients: Gradients, network: keras.Model, name: str) -> None:
+        # Of this replica's rows alone: the sum over replicas happens within the optimizer.
+        norm = self.guard.unscaled(tf.linalg.global_norm(gradients)) * self._replicas
+        self.measures.record(**{name: norm})
+        self.guard.apply(optimizer, gradients, network.trainable_variables)
 
     def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
         # Optimizers sum gradients over replicas: a mean over the global batch needs this divisor, once.
         return self.guard.scale(loss / self._replicas)
-
-    def _update_average(self, images_per_replica: tf.Tensor) -> None:
-        images = tf.cast(images_per_replica * self._replicas, keras.config.floatx())
-        decay = 0.5 ** (images / self.ema_half_life) if self.ema_half_life else ops.zeros_like(images)
-        for average, current in zip(self.ema_generator.variables, self.generator.variables, strict=True):
-            if "float" in str(average.dtype):
-                step = (1.0 - ops.cast(decay, average.dtype)) * (current - average)
-                average.assign(average + step)
-            else:
-                average.assign(current)
 
     @property
     def _replicas(self) -> int:

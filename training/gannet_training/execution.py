@@ -77,15 +77,12 @@ class TrainFunction:
         @tf.function
         def one(data: Any) -> Logs:
             self._strategy.run(step, (data,))
-            return self._results()
+            return self._model.measures.results()
 
         @tf.function
         def several(iterator: Iterator[Any], count: tf.Tensor) -> Logs:
             for _ in tf.range(count):
                 self._strategy.run(step, (next(iterator),))
-            return self._results()
+            return self._model.measures.results()
 
         return one, several
-
-    def _results(self) -> Logs:
-        return {mean.name: mean.result() for mean in self._model.means}

@@ -2,11 +2,13 @@
 
 Every loss is a plain per-replica mean. The training step divides by the number of replicas once, because the
 optimizer sums gradients over replicas. Logits are float [B, 1] and unbounded; losses are scalars of their
-dtype.
+dtype. A discriminator's loss is a pair, its part of real images and its part of drawn ones; their sum is what
+it minimises.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import tensorflow as tf
 from keras import ops
@@ -14,8 +16,10 @@ from keras import ops
 from gannet_client.errors import UsageError
 from gannet_training.choices import choose
 
+Parts: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
-def cross_entropy_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+
+def cross_entropy_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: float = 0.0) -> Parts:
     r"""The discriminator's cross-entropy (Goodfellow et al., 2014, arXiv:1406.2661, algorithm 1).
 
     $$L_D = -E[(1-s)\log\sigma(D(x)) + s\log(1-\sigma(D(x)))] - E[\log(1-\sigma(D(G(z))))]$$
@@ -29,11 +33,11 @@ def cross_entropy_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: flo
 
     Example:
         >>> zeros = tf.zeros([4, 1])
-        >>> round(float(cross_entropy_discriminator(zeros, zeros)), 4)
-        1.3863
+        >>> [round(float(part), 4) for part in cross_entropy_discriminator(zeros, zeros)]
+        [0.6931, 0.6931]
     """
     targets = (1.0 - smoothing) * ops.softplus(-real) + smoothing * ops.softplus(real)
-    return ops.mean(targets) + ops.mean(ops.softplus(fake))
+    return ops.mean(targets), ops.mean(ops.softplus(fake))
 
 
 def minimax_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -68,7 +72,7 @@ def non_saturating_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return ops.mean(ops.softplus(-fake))
 
 
-def least_squares_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: float = 0.0) -> tf.Tensor:
+def least_squares_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: float = 0.0) -> Parts:
     r"""The least squares discriminator loss (Mao et al., 2017, arXiv:1611.04076, equation 9).
 
     $$L_D = \tfrac12 E[(D(x)-(1-s))^2] + \tfrac12 E[D(G(z))^2]$$
@@ -79,10 +83,10 @@ def least_squares_discriminator(real: tf.Tensor, fake: tf.Tensor, smoothing: flo
         smoothing: s in [0, 1), on the real images alone.
 
     Example:
-        >>> float(least_squares_discriminator(tf.zeros([4, 1]), tf.ones([4, 1])))
-        1.0
+        >>> [float(part) for part in least_squares_discriminator(tf.zeros([4, 1]), tf.ones([4, 1]))]
+        [0.5, 0.5]
     """
-    return 0.5 * (ops.mean(ops.square(real - (1.0 - smoothing))) + ops.mean(ops.square(fake)))
+    return 0.5 * ops.mean(ops.square(real - (1.0 - smoothing))), 0.5 * ops.mean(ops.square(fake))
 
 
 def least_squares_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -101,7 +105,7 @@ def least_squares_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return 0.5 * ops.mean(ops.square(fake - 1.0))
 
 
-def wasserstein_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def wasserstein_critic(real: tf.Tensor, fake: tf.Tensor) -> Parts:
     r"""The critic's loss: minus its estimate of the Wasserstein distance (arXiv:1701.07875).
 
     $$L_D = E[D(G(z))] - E[D(x)]$$
@@ -111,10 +115,10 @@ def wasserstein_critic(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         fake: D(G(z)).
 
     Example:
-        >>> float(wasserstein_critic(tf.ones([4, 1]), tf.zeros([4, 1])))
-        -1.0
+        >>> [float(part) for part in wasserstein_critic(tf.ones([4, 1]), tf.zeros([4, 1]))]
+        [-1.0, 0.0]
     """
-    return ops.mean(fake) - ops.mean(real)
+    return -ops.mean(real), ops.mean(fake)
 
 
 def wasserstein_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -133,7 +137,7 @@ def wasserstein_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return -ops.mean(fake)
 
 
-def hinge_discriminator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def hinge_discriminator(real: tf.Tensor, fake: tf.Tensor) -> Parts:
     r"""The hinge loss (Lim and Ye, 2017, arXiv:1705.02894; Miyato et al., 2018, arXiv:1802.05957).
 
     $$L_D = E[\max(0, 1-D(x))] + E[\max(0, 1+D(G(z)))]$$
@@ -143,26 +147,29 @@ def hinge_discriminator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         fake: D(G(z)).
 
     Example:
-        >>> float(hinge_discriminator(tf.zeros([4, 1]), tf.zeros([4, 1])))
-        2.0
+        >>> [float(part) for part in hinge_discriminator(tf.zeros([4, 1]), tf.zeros([4, 1]))]
+        [1.0, 1.0]
     """
-    return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
+    return ops.mean(ops.relu(1.0 - real)), ops.mean(ops.relu(1.0 + fake))
 
 
-def relativistic_discriminator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def relativistic_discriminator(real: tf.Tensor, fake: tf.Tensor) -> Parts:
     r"""The relativistic standard loss (Jolicoeur-Martineau, 2018, arXiv:1807.00734, equation 9).
 
     $$L_D = -E[\log\sigma(D(x)-D(G(z)))]$$
+
+    Real and drawn images enter it in pairs alone: each has half of it for its part.
 
     Args:
         real: D(x).
         fake: D(G(z)), paired with `real` row by row.
 
     Example:
-        >>> round(float(relativistic_discriminator(tf.zeros([4, 1]), tf.zeros([4, 1]))), 4)
-        0.6931
+        >>> [round(float(part), 4) for part in relativistic_discriminator(tf.zeros([4, 1]), tf.zeros([4, 1]))]
+        [0.3466, 0.3466]
     """
-    return ops.mean(ops.softplus(fake - real))
+    half = 0.5 * ops.mean(ops.softplus(fake - real))
+    return half, half
 
 
 def relativistic_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
@@ -186,13 +193,13 @@ class Objective:
     """What the two networks minimise.
 
     Attributes:
-        discriminator: of D(x) and D(G(z)), and of `smoothing` where that has a meaning.
+        discriminator: of D(x) and D(G(z)), and of `smoothing` where that has a meaning; in two parts.
         generator: of D(x) and D(G(z)).
         smooths: whether labels can be smoothed: the objective has targets.
         needs_real: whether the generator's loss depends on D(x), which then costs a forward pass.
     """
 
-    discriminator: Callable[..., tf.Tensor]
+    discriminator: Callable[..., Parts]
     generator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     smooths: bool = False
     needs_real: bool = False

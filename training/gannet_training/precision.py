@@ -37,6 +37,12 @@ class Guard(keras.layers.Layer):
         """Scale a loss whose gradients go to :meth:`apply`."""
         return loss * ops.cast(self.factor, loss.dtype) if self.active else loss
 
+    def unscaled(self, norm: tf.Tensor) -> tf.Tensor:
+        """Give the norm before scaling; 0 where scaling made it infinite, which is nothing unusual."""
+        if not self.active:
+            return norm
+        return ops.where(ops.isfinite(norm), norm / ops.cast(self.factor, norm.dtype), 0.0)
+
     def apply(
         self,
         optimizer: keras.optimizers.Optimizer,

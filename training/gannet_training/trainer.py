@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,12 @@ import tensorflow as tf
 
 from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
-from gannet_training.callbacks import Checkpoints, RunLog, StopAtStep
 from gannet_training.config import TrainConfig
-from gannet_training.data import ImageSource, data_errors, open_data
+from gannet_training.data import open_data
+from gannet_training.fitting import Fit
 from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
-from gannet_training.pipeline import batches
 from gannet_training.run import Run, cannot_write
 from gannet_training.warm_start import is_run, saved_generator, warm_start
 
@@ -114,7 +112,7 @@ def train(
         _resume(model, run)
         with _kept_when_interrupted(model, run):
             if model.step < config.steps:
-                _fit(model, source, run, config, checkpoint_every)
+                Fit(model, source, run, config, checkpoint_every)()
             draw_losses(run, run.path / "losses.png")
             draw_progress(run, run.path / "progress.png")
     return run
@@ -167,18 +165,6 @@ def _restore(model: AdversarialModel, run: Run) -> None:
     raise ModelError(f"no checkpoint of the run {run.path} can be restored; use --fresh to start anew")
 
 
-def _fit(
-    model: AdversarialModel, source: ImageSource, run: Run, config: TrainConfig, checkpoint_every: int
-) -> None:
-    """Train in epochs; one that an interruption cut is completed first, so that epochs keep their places."""
-    epoch = _steps_per_epoch(source.size, config)
-    into = model.step % epoch
-    if into:
-        _fit_epochs(model, source, run, config, checkpoint_every, epoch - into, last=model.step // epoch + 1)
-    if model.step < config.steps:
-        _fit_epochs(model, source, run, config, checkpoint_every, epoch, last=-(-config.steps // epoch))
-
-
 @contextlib.contextmanager
 def _kept_when_interrupted(model: AdversarialModel, run: Run) -> Iterator[None]:
     try:
@@ -188,43 +174,3 @@ def _kept_when_interrupted(model: AdversarialModel, run: Run) -> Iterator[None]:
             run.save_checkpoint(model, model.step)
         log.info("stopped at step %d; the same command continues", model.step)
         raise
-
-
-def _steps_per_epoch(size: int, config: TrainConfig) -> int:
-    steps = size // (config.batch_size * config.discriminator_steps)
-    return max(1, steps // config.steps_per_execution) * config.steps_per_execution
-
-
-def _fit_epochs(
-    model: AdversarialModel,
-    source: ImageSource,
-    run: Run,
-    config: TrainConfig,
-    checkpoint_every: int,
-    steps_per_epoch: int,
-    last: int,
-) -> None:
-    data = batches(
-        source,
-        batch_size=config.batch_size,
-        draws=model.draws,
-        seed=config.seed,
-        discriminator_steps=config.discriminator_steps,
-        first_step=model.step,
-    )
-    callbacks = [
-        StopAtStep(config.steps),
-        RunLog(run, config.batch_size * config.discriminator_steps),
-        Checkpoints(run, checkpoint_every),
-    ]
-    # Keras prints its progress to stdout, which belongs to results.
-    with data_errors(), contextlib.redirect_stdout(sys.stderr):
-        model.fit(
-            data,
-            epochs=last,
-            initial_epoch=model.step // _steps_per_epoch(source.size, config),
-            steps_per_epoch=steps_per_epoch,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=1 if sys.stderr.isatty() else 2,
-        )

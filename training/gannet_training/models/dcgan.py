@@ -3,10 +3,10 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from gannet_client.errors import UsageError
 from gannet_training.initializers import initializer as make_initializer
+from gannet_training.models.network import Network
 
 SMALLEST_SIDE = 4
 """Side of the feature map between the dense layer and the first transposed convolution."""
@@ -36,8 +36,67 @@ def _batch_norm() -> keras.layers.BatchNormalization:
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True)
 
 
+def generator_blocks(
+    given: int, image_size: int, channels: int, width: int, initializer: str
+) -> list[keras.layers.Layer]:
+    """Make the body of a DCGAN's generator: dense to 4x4, then one transposed convolution per doubling.
+
+    Args:
+        given: width of what the dense layer takes.
+        image_size: side of the square image in pixels.
+        channels: of the image.
+        width: feature maps of the last hidden layer.
+        initializer: of every kernel, by name.
+    """
+
+    def upsample(filters: int, use_bias: bool) -> keras.layers.Layer:
+        kernel = make_initializer(initializer)
+        return layers.Conv2DTranspose(
+            filters, 5, strides=2, padding="same", use_bias=use_bias, kernel_initializer=kernel
+        )
+
+    layers = keras.layers
+    widest = width << doublings(image_size)
+    units = SMALLEST_SIDE**2 * widest
+    blocks: list[keras.layers.Layer] = [
+        layers.Dense(units, use_bias=False, kernel_initializer=make_initializer(initializer)),
+        layers.Reshape((SMALLEST_SIDE, SMALLEST_SIDE, widest)),
+        _batch_norm(),
+        layers.ReLU(),
+    ]
+    for level in range(1, doublings(image_size)):
+        blocks += [upsample(widest >> level, use_bias=False), _batch_norm(), layers.ReLU()]
+    # tanh ends in float32 under any mixed precision: an image is never rounded to bfloat16.
+    return [
+        *blocks,
+        upsample(channels, use_bias=True),
+        layers.Activation("tanh", dtype=keras.config.floatx()),
+    ]
+
+
+def discriminator_blocks(image_size: int, width: int, initializer: str) -> list[keras.layers.Layer]:
+    """Make the body of a DCGAN's discriminator: strided convolutions down to 4x4, then one logit.
+
+    Args:
+        image_size: side of the square image in pixels.
+        width: feature maps of the first convolution.
+        initializer: of every kernel, by name.
+    """
+    layers = keras.layers
+    blocks: list[keras.layers.Layer] = []
+    for level in range(doublings(image_size)):
+        kernel, first = make_initializer(initializer), level == 0
+        blocks.append(
+            layers.Conv2D(
+                width << level, 5, strides=2, padding="same", use_bias=first, kernel_initializer=kernel
+            )
+        )
+        blocks += [layers.LeakyReLU(0.2)] if first else [_batch_norm(), layers.LeakyReLU(0.2)]
+    return [*blocks, layers.Flatten(), layers.Dense(1, kernel_initializer=make_initializer(initializer))]
+
+
 @keras.saving.register_keras_serializable("gannet")
-class DCGANGenerator(keras.Model):
+class DCGANGenerator(Network):
     """Draws images from noise: dense to 4x4, then one transposed convolution per doubling, tanh at the end.
 
     BatchNorm and ReLU after every layer but the last; no bias before a BatchNorm.
@@ -55,7 +114,7 @@ class DCGANGenerator(keras.Model):
         UsageError: an image size that is not 4 times a power of two.
 
     Example:
-        >>> DCGANGenerator(image_size=16, channels=1, width=8)(tf.zeros([2, 100])).shape
+        >>> DCGANGenerator(image_size=16, channels=1, width=8)(keras.ops.zeros([2, 100])).shape
         TensorShape([2, 16, 16, 1])
     """
 
@@ -69,64 +128,19 @@ class DCGANGenerator(keras.Model):
         initializer: str = "normal",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self._config: dict[str, Any] = {
+        config = {
             "image_size": image_size,
             "channels": channels,
             "latent_dim": latent_dim,
             "width": width,
             "initializer": initializer,
         }
-        widest = width << doublings(image_size)
-        layers = keras.layers
-        self.blocks: list[keras.layers.Layer] = [
-            layers.Dense(
-                SMALLEST_SIDE**2 * widest, use_bias=False, kernel_initializer=make_initializer(initializer)
-            ),
-            layers.Reshape((SMALLEST_SIDE, SMALLEST_SIDE, widest)),
-            _batch_norm(),
-            layers.ReLU(),
-        ]
-        for level in range(1, doublings(image_size)):
-            self.blocks += [self._upsample(widest >> level, use_bias=False), _batch_norm(), layers.ReLU()]
-        self.blocks.append(self._upsample(channels, use_bias=True))
-        # tanh ends in float32 under any mixed precision: an image is never rounded to bfloat16.
-        self.blocks.append(layers.Activation("tanh", dtype=keras.config.floatx()))
-
-    def _upsample(self, filters: int, use_bias: bool) -> keras.layers.Layer:
-        return keras.layers.Conv2DTranspose(
-            filters,
-            5,
-            strides=2,
-            padding="same",
-            use_bias=use_bias,
-            kernel_initializer=make_initializer(self._config["initializer"]),
-        )
-
-    @property
-    def latent_dim(self) -> int:
-        """Width Z of the noise."""
-        return self._config["latent_dim"]
-
-    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
-        """Build every layer; the shape follows from the configuration."""
-        shape: tuple[int | None, ...] = (None, self.latent_dim)
-        for block in self.blocks:
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
-        self.built = True
-
-    def call(self, noise: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Draw one image per row of `noise`."""
-        return _chain(self.blocks, noise, training)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this generator."""
-        return {**super().get_config(), **self._config}
+        blocks = generator_blocks(latent_dim, image_size, channels, width, initializer)
+        super().__init__(blocks, (latent_dim,), config, **kwargs)
 
 
 @keras.saving.register_keras_serializable("gannet")
-class DCGANDiscriminator(keras.Model):
+class DCGANDiscriminator(Network):
     """Tells real images from drawn ones: strided convolutions with leaky ReLU 0.2, then one logit.
 
     BatchNorm after every convolution but the first.
@@ -143,7 +157,7 @@ class DCGANDiscriminator(keras.Model):
         UsageError: an image size that is not 4 times a power of two.
 
     Example:
-        >>> DCGANDiscriminator(image_size=16, channels=1, width=8)(tf.zeros([2, 16, 16, 1])).shape
+        >>> DCGANDiscriminator(image_size=16, channels=1, width=8)(keras.ops.zeros([2, 16, 16, 1])).shape
         TensorShape([2, 1])
     """
 
@@ -156,51 +170,11 @@ class DCGANDiscriminator(keras.Model):
         initializer: str = "normal",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self._config: dict[str, Any] = {
+        config = {
             "image_size": image_size,
             "channels": channels,
             "width": width,
             "initializer": initializer,
         }
-        layers = keras.layers
-        self.blocks: list[keras.layers.Layer] = []
-        for level in range(doublings(image_size)):
-            self.blocks.append(
-                layers.Conv2D(
-                    width << level,
-                    5,
-                    strides=2,
-                    padding="same",
-                    use_bias=level == 0,
-                    kernel_initializer=make_initializer(initializer),
-                )
-            )
-            if level > 0:
-                self.blocks.append(_batch_norm())
-            self.blocks.append(layers.LeakyReLU(0.2))
-        self.blocks += [layers.Flatten(), layers.Dense(1, kernel_initializer=make_initializer(initializer))]
-
-    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
-        """Build every layer; the shape follows from the configuration."""
-        side, channels = self._config["image_size"], self._config["channels"]
-        shape: tuple[int | None, ...] = (None, side, side, channels)
-        for block in self.blocks:
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
-        self.built = True
-
-    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Judge each image: a positive logit says real."""
-        return _chain(self.blocks, images, training)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this discriminator."""
-        return {**super().get_config(), **self._config}
-
-
-def _chain(blocks: list[keras.layers.Layer], values: tf.Tensor, training: bool) -> tf.Tensor:
-    for block in blocks:
-        normalizes = isinstance(block, keras.layers.BatchNormalization)
-        values = block(values, training=training) if normalizes else block(values)
-    return values
+        blocks = discriminator_blocks(image_size, width, initializer)
+        super().__init__(blocks, (image_size, image_size, channels), config, **kwargs)

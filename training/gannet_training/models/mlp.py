@@ -4,31 +4,12 @@ import math
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from gannet_training.initializers import initializer as make_initializer
+from gannet_training.models.network import Network
 
 UNITS_PER_WIDTH = 4
 """A hidden layer of width 64 has 256 units."""
-
-
-class _Layers(keras.Model):
-    """Layers one after the other, and the arguments that they follow from."""
-
-    def __init__(self, config: dict[str, Any], blocks: list[keras.layers.Layer], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._config = config
-        self.blocks = blocks
-
-    def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Run the layers."""
-        for block in self.blocks:
-            values = block(values)
-        return values
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this network."""
-        return {**super().get_config(), **self._config}
 
 
 def _dense(units: int, initializer: str) -> keras.layers.Layer:
@@ -36,7 +17,7 @@ def _dense(units: int, initializer: str) -> keras.layers.Layer:
 
 
 @keras.saving.register_keras_serializable("gannet")
-class MLPGenerator(_Layers):
+class MLPGenerator(Network):
     """Draws images from noise through two hidden layers of ReLU, tanh at the end.
 
     Args:
@@ -49,7 +30,7 @@ class MLPGenerator(_Layers):
     Input shape: [B, Z] of standard normal noise. Output shape: [B, H, W, C] in [-1, 1].
 
     Example:
-        >>> MLPGenerator(image_size=8, channels=1, latent_dim=5)(tf.zeros([2, 5])).shape
+        >>> MLPGenerator(image_size=8, channels=1, latent_dim=5)(keras.ops.zeros([2, 5])).shape
         TensorShape([2, 8, 8, 1])
     """
 
@@ -80,11 +61,11 @@ class MLPGenerator(_Layers):
             "width": width,
             "initializer": initializer,
         }
-        super().__init__(config, blocks, **kwargs)
+        super().__init__(blocks, (latent_dim,), config, **kwargs)
 
 
 @keras.saving.register_keras_serializable("gannet")
-class MLPDiscriminator(_Layers):
+class MLPDiscriminator(Network):
     """Tells real images from drawn ones through two hidden layers of leaky ReLU 0.2.
 
     Args:
@@ -96,7 +77,7 @@ class MLPDiscriminator(_Layers):
     Input shape: [B, H, W, C] in [-1, 1]. Output shape: [B, 1], unbounded logits.
 
     Example:
-        >>> MLPDiscriminator(image_size=8, channels=1)(tf.zeros([2, 8, 8, 1])).shape
+        >>> MLPDiscriminator(image_size=8, channels=1)(keras.ops.zeros([2, 8, 8, 1])).shape
         TensorShape([2, 1])
     """
 
@@ -117,4 +98,4 @@ class MLPDiscriminator(_Layers):
             "width": width,
             "initializer": initializer,
         }
-        super().__init__(config, blocks, **kwargs)
+        super().__init__(blocks, (image_size, image_size, channels), config, **kwargs)
