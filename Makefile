@@ -29,6 +29,10 @@ help:
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ .venv/demo
 
+.venv/bench: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@ .venv/dev .venv/demo
+
 .PHONY: demo
 demo: .venv/demo
 	@$(BIN)/python scripts/demo.py
@@ -49,11 +53,14 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: .venv/dev
+bench: .venv/bench
 	test -d demo/run || $(BIN)/python scripts/demo.py
 	$(BIN)/python benchmarks/demo_quality.py
 	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/input_wait.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/scaling.py
 
 .PHONY: dist
 dist: .venv/dev

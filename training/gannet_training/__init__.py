@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gannet_training.adversarial import AdversarialModel
     from gannet_training.config import TrainConfig
+    from gannet_training.fused_adam import FusedAdam
     from gannet_training.pipeline import batches
     from gannet_training.run import Run
     from gannet_training.sampling import sample
     from gannet_training.trainer import build, load, train
 
-__all__ = ["AdversarialModel", "Run", "TrainConfig", "batches", "build", "load", "sample", "train"]
+__all__ = [
+    "AdversarialModel",
+    "FusedAdam",
+    "Run",
+    "TrainConfig",
+    "batches",
+    "build",
+    "load",
+    "sample",
+    "train",
+]
 
 # Loaded on first use (PEP 562): a command's --help does not pay for TensorFlow.
 _LAZY = {
     "AdversarialModel": "adversarial",
+    "FusedAdam": "fused_adam",
     "Run": "run",
     "TrainConfig": "config",
     "batches": "pipeline",

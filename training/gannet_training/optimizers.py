@@ -6,6 +6,7 @@ import keras
 
 from gannet_training.choices import choose
 from gannet_training.config import TrainConfig
+from gannet_training.fused_adam import FusedAdam
 
 Build = Callable[[TrainConfig, float], keras.optimizers.Optimizer]
 
@@ -23,13 +24,11 @@ def _rmsprop(config: TrainConfig, rate: float) -> keras.optimizers.Optimizer:
 
 
 def _adam(config: TrainConfig, rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(rate, beta_1=config.beta_1, beta_2=config.beta_2)
+    return FusedAdam(rate, beta_1=config.beta_1, beta_2=config.beta_2)
 
 
 def _adamw(config: TrainConfig, rate: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(
-        rate, weight_decay=config.weight_decay, beta_1=config.beta_1, beta_2=config.beta_2
-    )
+    return FusedAdam(rate, weight_decay=config.weight_decay, beta_1=config.beta_1, beta_2=config.beta_2)
 
 
 OPTIMIZERS: dict[str, Build] = {
