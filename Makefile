@@ -11,6 +11,7 @@ help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
 	@echo 'make test-docker  the tests that need a Docker engine'
+	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        the benchmarks behind every claim, one JSON line each'
 	@echo 'make dist         wheel and sdist, into dist/'
@@ -39,11 +40,15 @@ demo: .venv/demo
 
 .PHONY: test
 test: .venv/dev
-	$(BIN)/python -m pytest -m 'not docker'
+	$(BIN)/python -m pytest -m 'not docker and not gpu'
 
 .PHONY: test-docker
 test-docker: .venv/dev
 	$(BIN)/python -m pytest -m docker tests/docker
+
+.PHONY: test-gpu
+test-gpu: .venv/dev
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 .PHONY: lint
 lint: .venv/dev

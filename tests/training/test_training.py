@@ -49,6 +49,18 @@ def test_a_run_leaves_what_the_design_lists(run: Run) -> None:
     assert [step for step, _ in run.checkpoints()] == [STEPS]
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_run_in_half_precision_samples_in_full(tmp_path: Path, config: TrainConfig, precision: str) -> None:
+    half = config.model_copy(update={"precision": precision, "steps": 3})
+    computed = {layer.compute_dtype for layer in build(half).generator.layers}
+    assert computed == {precision, "float32"}
+    model = load(train(half, tmp_path / "run"))
+    assert {layer.compute_dtype for layer in model.generator.layers} == {"float32"}
+    assert all(np.isfinite(variable).all() for variable in map(np.asarray, model.variables))
+    assert np.ptp(sample(model.ema_generator, range(4), model.latent_dim)) > 0
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_every_epoch_is_logged_with_its_losses(run: Run) -> None:
     records = list(run.read_metrics())
     epoch = 1797 // 64

@@ -1,6 +1,6 @@
 """What a run learns, and how: the configuration that `config.json` keeps."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -65,6 +65,9 @@ class TrainConfig(BaseModel):
     )
     micro_batches: int = Field(
         default=1, ge=1, description="Parts into which a replica cuts its batch to save memory."
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Of the computation; weights, losses and images stay float32."
     )
     steps_per_execution: int = Field(
         default=1, ge=1, description="Steps that run without a return to Python."

@@ -1,4 +1,7 @@
-"""Loss scaling for float16, with a verdict that all replicas share."""
+"""Computing in half precision; loss scaling for float16, with a verdict that all replicas share."""
+
+import contextlib
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -6,6 +9,27 @@ from keras import ops
 
 FIRST_FACTOR = 2.0**15
 STEPS_TO_DOUBLE = 2_000
+
+
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Let the layers that are made meanwhile compute in "bfloat16" or "float16"; "float32" changes nothing.
+
+    Weights stay what they are by default, float32.
+
+    Example:
+        >>> with computing_in("bfloat16"):
+        ...     layer = keras.layers.Dense(1)
+        >>> layer.compute_dtype, layer.variable_dtype, keras.layers.Dense(1).compute_dtype
+        ('bfloat16', 'float32', 'float32')
+    """
+    before = keras.config.dtype_policy()
+    if precision != "float32":
+        keras.config.set_dtype_policy(f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 class Guard(keras.layers.Layer):

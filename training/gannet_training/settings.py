@@ -37,9 +37,11 @@ def setting_options(command: Command) -> Command:
 
 
 def _plain_type(annotation: Any) -> Any:
-    """The type behind `X | None`."""
+    """The type behind `X | None` and `Literal`."""
     if isinstance(annotation, types.UnionType):
         (annotation,) = (kind for kind in typing.get_args(annotation) if kind is not types.NoneType)
+    if typing.get_origin(annotation) is typing.Literal:
+        return click.Choice(typing.get_args(annotation))
     return annotation
 
 

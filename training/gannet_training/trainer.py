@@ -16,11 +16,18 @@ from gannet_training.fitting import Fit
 from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
+from gannet_training.precision import computing_in
 from gannet_training.run import Run, cannot_write
 from gannet_training.warm_start import is_run, saved_generator, warm_start
 
 CHECKPOINT_INTERVAL = 500
 """Steps between checkpoints."""
+
+MODEL_OPTIONS = {
+    *("latent_dim", "objective", "discriminator_steps", "label_smoothing", "gradient_penalty", "r1"),
+    *("r1_interval", "weight_clip", "augment", "instance_noise", "ema_half_life", "micro_batches"),
+}
+"""Fields of the configuration that are arguments of :class:`AdversarialModel`."""
 
 log = logging.getLogger(__name__)
 
@@ -34,35 +41,21 @@ def build(config: TrainConfig) -> AdversarialModel:
         UsageError: there is no such model, or its image size does not fit.
     """
     keras.utils.set_random_seed(config.seed)
-    generator, discriminator = networks(config)
-    model = AdversarialModel(
-        generator,
-        discriminator,
-        latent_dim=config.latent_dim,
-        objective=config.objective,
-        discriminator_steps=config.discriminator_steps,
-        label_smoothing=config.label_smoothing,
-        gradient_penalty=config.gradient_penalty,
-        r1=config.r1,
-        r1_interval=config.r1_interval,
-        weight_clip=config.weight_clip,
-        augment=config.augment,
-        instance_noise=config.instance_noise,
-        ema_half_life=config.ema_half_life,
-        micro_batches=config.micro_batches,
-    )
+    with computing_in(config.precision):
+        generator, discriminator = networks(config)
+        model = AdversarialModel(generator, discriminator, **config.model_dump(include=MODEL_OPTIONS))
     model.compile(*optimizers(config), steps_per_execution=config.steps_per_execution)
     return model
 
 
 def load(run: Run) -> AdversarialModel:
-    """Build a run's model and restore its latest checkpoint that is whole.
+    """Build a run's model, in full precision, and restore its latest checkpoint that is whole.
 
     Raises:
         ModelError: the run has no checkpoint that can be restored.
     """
     run.latest_checkpoint()
-    model = build(run.config())
+    model = build(run.config().model_copy(update={"precision": "float32"}))
     _restore(model, run)
     return model
 
