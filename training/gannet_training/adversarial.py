@@ -122,9 +122,7 @@ class AdversarialModel(keras.Model):
         self.ema_generator.trainable = False
         # The optimizer's count stands still when an update is left out, and batches are numbered by this.
         self.steps_made = self.add_weight(dtype="int64", initializer="zeros", trainable=False, name="steps")
-        unused = set() if gradient_penalty or r1 else {"penalty"}
-        self.measures = Measures(name for name in MEASURED if name not in unused)
-        # Everything is built: `fit` must not try to call this model on a batch to find out.
+        self.measures = Measures(name for name in MEASURED if name != "penalty" or gradient_penalty or r1)
         self.built = True
 
     def compile(
@@ -183,6 +181,9 @@ class AdversarialModel(keras.Model):
             self.train_function = TrainFunction(self)
         self.train_function.next_step = self.step
         return self.train_function
+
+    def _maybe_symbolic_build(self, *_: Any, **__: Any) -> None:
+        """Everything is built: `fit` needs no batch to find out, which it fails to do on several workers."""
 
     def train_step(self, data: Batch, *, regularize: bool = False) -> dict[str, tf.Tensor]:
         """Update both networks; runs in every replica on its share of the batch.

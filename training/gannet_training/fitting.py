@@ -4,12 +4,16 @@ import contextlib
 import sys
 from dataclasses import dataclass
 
+import keras
+import tensorflow as tf
+
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.callbacks import Checkpoints, RunLog, StopAtStep
 from gannet_training.config import TrainConfig
 from gannet_training.data import ImageSource, data_errors
 from gannet_training.pipeline import batches
 from gannet_training.run import Run
+from gannet_training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Fit:
         run: prepared; takes checkpoints, metrics and samples.
         config: of the run.
         checkpoint_every: steps from one checkpoint to the next.
+        workers: that train.
     """
 
     model: AdversarialModel
@@ -29,14 +34,16 @@ class Fit:
     run: Run
     config: TrainConfig
     checkpoint_every: int
+    workers: Workers
 
     def __call__(self) -> None:
         """Train in epochs; one that an interruption cut is completed first: epochs keep their places."""
         into = self.model.step % self._epoch
-        if into:
-            self._fit(self._epoch - into, last=self.model.step // self._epoch + 1)
-        if self.model.step < self.config.steps:
-            self._fit(self._epoch, last=-(-self.config.steps // self._epoch))
+        with self.workers.stopping() as stop:
+            if into:
+                self._fit(self._epoch - into, self.model.step // self._epoch + 1, stop)
+            if self.model.step < self.config.steps:
+                self._fit(self._epoch, -(-self.config.steps // self._epoch), stop)
 
     @property
     def _epoch(self) -> int:
@@ -48,28 +55,38 @@ class Fit:
     def _images_per_step(self) -> int:
         return self.config.batch_size * self.config.discriminator_steps
 
-    def _fit(self, steps_per_epoch: int, last: int) -> None:
-        data = batches(
+    def _batches(self, part: tuple[int, int]) -> tf.data.Dataset:
+        return batches(
             self.source,
             batch_size=self.config.batch_size,
             draws=self.model.draws,
             seed=self.config.seed,
             discriminator_steps=self.config.discriminator_steps,
             first_step=self.model.step,
+            part=part,
         )
+
+    def _fit(self, steps_per_epoch: int, last: int, stop: list[keras.callbacks.Callback]) -> None:
         callbacks = [
             StopAtStep(self.config.steps),
             RunLog(self.run, self._images_per_step),
             Checkpoints(self.run, self.checkpoint_every),
+            *stop,
         ]
         # Keras prints its progress to stdout, which belongs to results.
         with data_errors(), contextlib.redirect_stdout(sys.stderr):
             self.model.fit(
-                data,
+                self.workers.share(self._batches),
                 epochs=last,
                 initial_epoch=self.model.step // self._epoch,
                 steps_per_epoch=steps_per_epoch,
                 callbacks=callbacks,
                 shuffle=False,
-                verbose=1 if sys.stderr.isatty() else 2,
+                verbose=self._verbosity,
             )
+
+    @property
+    def _verbosity(self) -> int:
+        if not self.workers.is_chief:
+            return 0
+        return 1 if sys.stderr.isatty() else 2

@@ -25,6 +25,7 @@ def batches(
     labelled: bool = False,
     discriminator_steps: int = 1,
     first_step: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Stream the batches of a run for ever, from `first_step` on.
 
@@ -39,10 +40,12 @@ def batches(
         labelled: add the labels, for a conditional model; the source has some.
         discriminator_steps: batches of images per step.
         first_step: steps that were made already.
+        part: (index, count): which of so many equal parts of every batch to give. Only its images are read;
+            all parts one after the other are the batch, and each keeps its rows.
 
     Returns:
-        A dataset of ``{"images": [B, discriminator_steps, H, W, C], ...}``, batch-major so that a strategy
-        splits every tensor along the images; floats are of Keras' default type.
+        A dataset of ``{"images": [B / count, discriminator_steps, H, W, C], ...}``, batch-major so that a
+        strategy splits every tensor along the images; floats are of Keras' default type.
 
     Example:
         >>> from gannet_training.data import in_memory
@@ -53,12 +56,16 @@ def batches(
         {'images': (4, 1, 8, 8, 1), 'noise': (4, 1, 3)}
     """
     floatx = keras.config.floatx()
+    index, count = part
+    size = batch_size // count
+    own = slice(index * size, (index + 1) * size)
 
     def batch(step: tf.Tensor) -> Batch:
-        rows = _shuffled_rows(step, (batch_size, discriminator_steps), source.size, seed)
+        rows = _shuffled_rows(step, (batch_size, discriminator_steps), source.size, seed)[own]
         images = source.fetch(tf.reshape(rows, [-1]))
-        shaped = tf.reshape(images, [batch_size, discriminator_steps, *source.image_shape])
-        numbers = {name: draw.numbers(name, step, batch_size, seed) for name, draw in draws.items()}
+        shaped = tf.reshape(images, [size, discriminator_steps, *source.image_shape])
+        # Drawn for the whole batch: a row's numbers depend on all before it.
+        numbers = {name: draw.numbers(name, step, batch_size, seed)[own] for name, draw in draws.items()}
         floats = {name: tf.cast(value, floatx) for name, value in {"images": shaped, **numbers}.items()}
         return {**floats, "labels": tf.gather(source.labels, rows)} if labelled else floats
 

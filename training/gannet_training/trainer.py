@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import tensorflow as tf
 from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
-from gannet_training.data import open_data
+from gannet_training.data import ImageSource, open_data
 from gannet_training.fitting import Fit
 from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
 from gannet_training.pictures import draw_losses, draw_progress
 from gannet_training.precision import computing_in
 from gannet_training.run import Run, cannot_write
+from gannet_training.scratch import ScratchRun
 from gannet_training.warm_start import is_run, saved_generator, warm_start
+from gannet_training.workers import Workers
 
 CHECKPOINT_INTERVAL = 500
 """Steps between checkpoints."""
@@ -89,26 +92,61 @@ def train(
             f"expected a batch size divisible by the {strategy.num_replicas_in_sync} replicas, "
             f"received {config.batch_size}"
         )
-    Run(out).check(config, fresh=fresh)
-    with strategy.scope():
-        model = build(config)
-        if config.init_from and (fresh or not Run(out).checkpoints()):
+    workers = Workers(strategy)
+    if workers.is_chief:
+        Run(out).check(config, fresh=fresh)
+    with workers.watched():
+        with strategy.scope():
+            model = build(config)
+        # Outside of the scope, in which every worker has to take part.
+        if workers.is_chief and config.init_from and (fresh or not Run(out).checkpoints()):
             _start_from(model, Path(config.init_from))
-    with Run(out).locked(), _storage_errors(out):
-        run = Run.prepare(out, config, fresh=fresh)
+        with _prepared(workers, config, out, fresh) as run:
+            source = _open_data(workers, config, out)
+            _resume(model, run)
+            workers.take_from_chief(_state(model))
+            with _kept_when_interrupted(model, run):
+                if model.step < config.steps:
+                    Fit(model, source, run, config, checkpoint_every, workers)()
+                if workers.is_chief:
+                    draw_losses(run, run.path / "losses.png")
+                    draw_progress(run, run.path / "progress.png")
+            workers.wait()
+    return Run(out)
+
+
+@contextlib.contextmanager
+def _prepared(workers: Workers, config: TrainConfig, out: Path, fresh: bool) -> Iterator[Run]:
+    """Make the run, or a directory to throw away where this is not the worker that writes."""
+    if workers.is_chief:
+        with Run(out).locked(), _storage_errors(out):
+            yield Run.prepare(out, config, fresh=fresh)
+    else:
+        with tempfile.TemporaryDirectory(prefix="gannet-") as scratch:
+            yield ScratchRun.prepare(Path(scratch), config)
+
+
+def _open_data(workers: Workers, config: TrainConfig, out: Path) -> ImageSource:
+    """Open the data; the chief keeps the index, and who sees it takes it over.
+
+    Raises:
+        UsageError: the workers found different numbers of images.
+    """
+    kept = out / "data.jsonl"
+    with workers.chief_first():
         source = open_data(
             config.data,
             image_size=config.image_size,
             channels=config.channels,
-            index=run.path / "data.jsonl",
+            index=kept if workers.is_chief or kept.exists() else None,
         )
-        _resume(model, run)
-        with _kept_when_interrupted(model, run):
-            if model.step < config.steps:
-                Fit(model, source, run, config, checkpoint_every)()
-            draw_losses(run, run.path / "losses.png")
-            draw_progress(run, run.path / "progress.png")
-    return run
+    sizes = workers.all_of(source.size)
+    if len(set(sizes)) > 1:
+        raise UsageError(
+            f"expected the same data on every worker, received {', '.join(map(str, sizes))} images by rank; "
+            "copy the data to all of them, or share it"
+        )
+    return source
 
 
 @contextlib.contextmanager
@@ -133,6 +171,11 @@ def _start_from(model: AdversarialModel, source: Path) -> None:
     else:
         networks = saved_generator(source)
     warm_start(model, networks, str(source))
+
+
+def _state(model: AdversarialModel) -> list[keras.Variable]:
+    """Everything that a checkpoint holds."""
+    return [*model.weights, *model.optimizer.variables, *model.discriminator_optimizer.variables]
 
 
 def _resume(model: AdversarialModel, run: Run) -> None:

@@ -11,7 +11,7 @@ import click
 from gannet_training.imports import is_reference
 from gannet_training.settings import read_options, read_settings, setting_options
 
-STRATEGIES = ("auto", "single", "mirrored")
+STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 
 
 @click.command()
@@ -23,9 +23,20 @@ STRATEGIES = ("auto", "single", "mirrored")
 @click.option("--set", "options", multiple=True, metavar="K=V", help="Argument for a model of your own.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings; flags go first.")
 @click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="auto", show_default=True, help="Devices to use."
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    show_default=True,
+    help="Devices to use; auto takes all workers of TF_CONFIG, or all GPUs, where there are several.",
 )
 @click.option("--replicas", type=click.IntRange(1, 1024), help="Devices to mirror over.  [default: all GPUs]")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds to wait for the other workers of TF_CONFIG.",
+)
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="In steps."
 )
@@ -39,6 +50,7 @@ def train(
     config: Path | None,
     strategy: str,
     replicas: int | None,
+    wait: float,
     checkpoint_every: int,
     fresh: bool,
     dry_run: bool,
@@ -49,9 +61,15 @@ def train(
 
     MODEL is a preset, for example dcgan, or a factory of your own, package.module:factory. A run that was
     interrupted goes on from its last checkpoint, and a complete one when --steps grows. Every setting can
-    stand in the file of --config or in the environment as GANNET_NAME.
+    stand in the file of --config or in the environment as GANNET_NAME. With TF_CONFIG in the environment of
+    several machines, the same command on each of them trains one model.
     """
+    from gannet_training.cluster import choose_cluster
     from gannet_training.run import Run
+
+    given = {"model": model, "data": data, "options": read_options(options) or None, **flags}
+    settings = {**(read_settings(config) if config else {}), **_spoken(given)}
+    cluster = None if dry_run else choose_cluster(strategy)
 
     @functools.cache
     def devices() -> Any:
@@ -60,17 +78,18 @@ def train(
         stop_on_sigterm()
         start_log()
         start_tensorflow()
+        if dry_run:
+            return None
         from gannet_training.strategy import strategy as choose
 
-        return choose(strategy, replicas)
+        return choose(strategy, replicas, settings=_agreed(settings), wait=wait)
 
-    given = {"model": model, "data": data, "options": read_options(options) or None, **flags}
-    settings = {**(read_settings(config) if config else {}), **_spoken(given)}
     if is_reference(str(settings.get("data"))):
         # It may use TensorFlow, whose devices can be chosen before its first operation only.
         devices()
     resolved = _resolve(settings)
-    Run(out).check(resolved, fresh=fresh)
+    if cluster is None or cluster.is_chief:
+        Run(out).check(resolved, fresh=fresh)
     chosen = devices()
 
     from gannet_training.plan import plan
@@ -87,8 +106,19 @@ def train(
         fresh=fresh,
         checkpoint_every=checkpoint_every,
     )
+    if cluster is not None and not cluster.is_chief:
+        return
     click.echo(f"{run.path} is at step {resolved.steps} after {time.perf_counter() - started:.0f} s")
     click.echo(f"next: gannet export {run.path} --models MODELS --name NAME", err=True)
+
+
+def _agreed(settings: dict[str, Any]) -> dict[str, Any]:
+    """What every worker of a job must have in common."""
+    from importlib.metadata import version
+
+    from gannet_client import __version__
+
+    return {**settings, "gannet": __version__, "tensorflow": version("tensorflow"), "keras": version("keras")}
 
 
 def _spoken(given: dict[str, Any]) -> dict[str, Any]:

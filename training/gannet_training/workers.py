@@ -1,0 +1,177 @@
+"""What the processes of a job do together, once TensorFlow has connected them."""
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gannet_client.errors import GannetError
+from gannet_training.cluster import Task, require_cluster
+
+_PROBE_SECONDS = 2.0
+_LOSSES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+"""What an operation between processes raises when one of them is gone."""
+
+log = logging.getLogger(__name__)
+
+MakeBatches = Callable[[tuple[int, int]], tf.data.Dataset]
+"""From (index, count) to that part of every batch."""
+
+
+class WorkerLost(GannetError):
+    """Another process of the job ended, so that this one cannot go on."""
+
+
+class Workers:
+    """The processes that train one model: this one alone, unless the strategy is of several workers.
+
+    All of them run the same code, callbacks included, because much of it (a step, reading a measure) is an
+    operation that ends only when everybody takes part. What differs is where they write, see
+    :class:`gannet_training.scratch.ScratchRun`.
+
+    Args:
+        strategy: that trains.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        self._strategy = strategy
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._cluster = require_cluster() if several else None
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self._cluster is None or self._cluster.is_chief
+
+    def share(self, batches: MakeBatches) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        """Make batches of which each process computes its own rows alone.
+
+        Args:
+            batches: makes a part of every batch; all parts in their order are the global batch.
+        """
+        if self._cluster is None:
+            return batches((0, 1))
+
+        def of_this_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            part = batches((context.input_pipeline_id, context.num_input_pipelines))
+            rows = int(tf.nest.flatten(part.element_spec)[0].shape[0])
+            replicas = context.num_replicas_in_sync // context.num_input_pipelines
+            # One element per replica. Endless, or TensorFlow would ask all workers at every step for the end.
+            return (part if replicas == 1 else part.rebatch(rows // replicas)).repeat()
+
+        return self._strategy.distribute_datasets_from_function(of_this_process)
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        self._sum(tf.constant(0, tf.int64))
+
+    def all_of(self, value: int) -> list[int]:
+        """Exchange one number; the same list, by rank, in every process."""
+        if self._cluster is None:
+            return [value]
+        mine = np.zeros(len(self._cluster.tasks), np.int64)
+        mine[self._cluster.rank] = value
+        return [int(number) for number in self._sum(tf.constant(mine))]
+
+    @contextlib.contextmanager
+    def chief_first(self) -> Iterator[None]:
+        """Run a block in the chief, and when it is done in all others."""
+        if not self.is_chief:
+            self.wait()
+        yield
+        if self.is_chief:
+            self.wait()
+
+    def take_from_chief(self, variables: Iterable[keras.Variable]) -> None:
+        """Give the variables of every process the values that they have in the chief."""
+        if self._cluster is None:
+            return
+        for variable in variables:
+            value = np.asarray(variable)
+            mine = value if self.is_chief else np.zeros_like(value)
+            variable.assign(self._sum(tf.constant(mine)))
+
+    def _sum(self, value: tf.Tensor) -> tf.Tensor:
+        return value if self._cluster is None else self._strategy.reduce("SUM", value, axis=None)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Say in one line when the block fails because another process is gone.
+
+        Raises:
+            WorkerLost: it is, naming those that no longer answer.
+        """
+        try:
+            yield
+        except _LOSSES as error:
+            if self._cluster is None:
+                raise
+            gone = [task.name for task in self._cluster.others if not _answers(task)]
+            raise WorkerLost(
+                f"lost {', '.join(gone) or 'another worker'}; see its log, then give every worker the same "
+                "command again: training goes on from the last checkpoint"
+            ) from error
+
+    @contextlib.contextmanager
+    def stopping(self) -> Iterator[list[keras.callbacks.Callback]]:
+        """Let Ctrl-C or SIGTERM in one process stop all of them after the same step.
+
+        Yields:
+            Callbacks for `fit`, which raise KeyboardInterrupt in every process.
+        """
+        if self._cluster is None:
+            yield []
+            return
+        callback = _StopTogether(self)
+        with callback.listening():
+            yield [callback]
+
+
+class _StopTogether(keras.callbacks.Callback):
+    def __init__(self, workers: Workers) -> None:
+        super().__init__()
+        self._workers = workers
+        self._asked = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to its main thread alone
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        # Whoever asks twice does not want to wait for the others.
+        signal.signal(number, signal.SIG_DFL)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, object] | None = None) -> None:
+        if any(self._workers.all_of(self._asked)):
+            raise KeyboardInterrupt
+
+
+def _answers(task: Task) -> bool:
+    try:
+        socket.create_connection(task.host_and_port, _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
