@@ -70,10 +70,17 @@ class Answer:
     where: str
 
 
-def chunks(rows: Array, size: int = CHUNK_ROWS) -> Iterator[Array]:
-    """The rows in pieces that one request may carry, in order."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def chunks(inputs: Mapping[str, Array], size: int = CHUNK_ROWS) -> Iterator[dict[str, Array]]:
+    """The rows of int64 inputs in pieces that one request may carry, in order.
+
+    A batching TensorFlow Serving never answers zero rows: in their place comes one, which tells the shape.
+    """
+    rows = len(next(iter(inputs.values())))
+    for start in range(0, max(rows, 1), size):
+        yield {
+            name: values[start : start + size] if rows else np.zeros(1, np.int64)
+            for name, values in inputs.items()
+        }
 
 
 def predict_request(model: ModelRef, signature: str, inputs: Mapping[str, ArrayLike]) -> wire.PredictRequest:

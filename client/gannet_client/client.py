@@ -12,7 +12,14 @@ from gannet_client import _core, contract, schema, wire
 from gannet_client._channel import METADATA, PREDICT, STATUS, Channel, Deadline
 from gannet_client._core import Answer, ModelRef
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError, RequestTimeout, ServerUnreachable
+from gannet_client.conditions import Classes, Conditions, resolve_labels
+from gannet_client.errors import (
+    ModelError,
+    RequestRejected,
+    RequestTimeout,
+    ServerUnreachable,
+    UsageError,
+)
 from gannet_client.generation import Generation
 from gannet_client.schema import Signature, VersionStatus
 from gannet_client.seeds import resolve_seeds
@@ -49,6 +56,7 @@ class Client:
         self._channel = Channel(target, max_message_bytes)
         self._model = ModelRef(model).name
         self._timeout = Deadline(timeout).seconds
+        self._conditions: dict[ModelRef, Conditions] = {}
 
     @property
     def target(self) -> str:
@@ -81,17 +89,20 @@ class Client:
         *,
         seed: int | None = None,
         seeds: Sequence[int] | Array | None = None,
+        classes: Classes | None = None,
         version: int | None = None,
         version_label: str | None = None,
         timeout: float | None = None,
     ) -> Generation:
-        """Draws images. Image i depends on its seed and the version alone, not on its neighbours.
+        """Draws images. Image i depends on its seed, its class and the version, not on its neighbours.
 
         Args:
             n: How many images, at most `seeds.MAX_SEEDS` (100 000); their seeds are `seed`, `seed + 1`, and
                 so on.
             seed: The first seed; by default random, to be found in the result.
             seeds: In place of `n` and `seed`: the seed of every image. None at all is legal.
+            classes: For a model that has classes: the class of all images or a sequence of one for each, by
+                name or by number; by default, and for -1, drawn from the image's seed.
             version: The version to ask; by default the highest that is available when the call begins.
             version_label: In place of `version`: a label of the server, such as `stable`.
             timeout: Seconds for the whole call; by default the client's.
@@ -100,7 +111,7 @@ class Client:
             The images, all of one version, in the order of their seeds.
 
         Raises:
-            UsageError: The arguments contradict each other or are out of range.
+            UsageError: The arguments contradict each other or are out of range, or there is no such class.
             ServerUnreachable: Nothing answers at the address.
             ModelError: The model, the version or the label is not served, or draws no images from seeds.
             RequestTimeout: The images were not complete in time.
@@ -108,14 +119,7 @@ class Client:
         """
         chosen = resolve_seeds(n, seed, seeds)
         model = ModelRef(self._model, version, version_label)
-        deadline = self._deadline(timeout)
-        parts = []
-        # A batching TensorFlow Serving never answers zero rows: one image tells the shape as well.
-        for rows in _core.chunks(chosen if len(chosen) else np.zeros(1, np.int64)):
-            answer = self._predict(model, contract.SEEDED_PIXELS, {contract.SEEDS: rows}, deadline)
-            model = ModelRef(self._model, answer.version)
-            parts.append(_core.read_pixels(answer, len(rows)))
-        return Generation(np.concatenate(parts)[: len(chosen)], chosen, self._model, answer.version)
+        return self._generate(model, chosen, classes, self._deadline(timeout))
 
     def predict(
         self,
@@ -158,8 +162,7 @@ class Client:
             GannetError: As for `generate`.
         """
         model = ModelRef(self._model, version, version_label)
-        rows = {contract.ROWS: np.zeros(1, np.int64)}
-        return _core.read_card(self._predict(model, contract.CARD, rows, self._deadline(timeout)))
+        return _core.read_card(self._card(model, self._deadline(timeout)))
 
     def metadata(
         self,
@@ -217,6 +220,47 @@ class Client:
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._timeout if timeout is None else timeout)
+
+    def _generate(
+        self, model: ModelRef, seeds: Array, classes: Classes | None, deadline: Deadline
+    ) -> Generation:
+        """Draws by what is remembered of the model, and anew where another version has taken its place."""
+        remembered, failure = self._conditions.get(model), None
+        if remembered is not None:
+            try:
+                images = self._draw(model, remembered, seeds, classes, deadline)
+                if images.version == remembered.version:
+                    return images
+            except (RequestRejected, UsageError) as error:
+                failure = error
+        card = self._card(model, deadline)
+        conditions = Conditions.of_card(_core.read_card(card), card.version, card.where)
+        if failure is not None and conditions == remembered:
+            raise failure
+        self._conditions[model] = conditions
+        return self._draw(ModelRef(self._model, card.version), conditions, seeds, classes, deadline)
+
+    def _draw(
+        self,
+        model: ModelRef,
+        conditions: Conditions,
+        seeds: Array,
+        classes: Classes | None,
+        deadline: Deadline,
+    ) -> Generation:
+        labels = resolve_labels(classes, conditions.class_names, len(seeds), self._where)
+        inputs = (
+            {contract.SEEDS: seeds} if labels is None else {contract.SEEDS: seeds, contract.LABELS: labels}
+        )
+        parts = []
+        for rows in _core.chunks(inputs):
+            answer = self._predict(model, contract.SEEDED_PIXELS, rows, deadline)
+            model = ModelRef(self._model, answer.version)
+            parts.append(_core.read_pixels(answer, len(rows[contract.SEEDS])))
+        return Generation(np.concatenate(parts)[: len(seeds)], seeds, self._model, answer.version, labels)
+
+    def _card(self, model: ModelRef, deadline: Deadline) -> Answer:
+        return self._predict(model, contract.CARD, {contract.ROWS: np.zeros(1, np.int64)}, deadline)
 
     def _status(self, deadline: Deadline) -> list[VersionStatus]:
         request = wire.GetModelStatusRequest(model_spec=ModelRef(self._model).spec())

@@ -14,6 +14,9 @@ signature          inputs                    outputs
 ``seeded_png``       ``seeds`` int64 [B]       ``png``
 ``card``             ``rows`` int64 [B]        ``card`` string [B], the model card as JSON
 ================== ========================= =======================================================
+
+The conditions that a model's card lists are further required inputs of each of its image signatures:
+``labels`` int64 [B], see :data:`LABELS`.
 """
 
 from typing import Final
@@ -34,6 +37,13 @@ NOISE: Final = "noise"
 IMAGES: Final = "images"
 SEEDS: Final = "seeds"
 ROWS: Final = "rows"
+
+# Conditions.
+LABELS: Final = "labels"
+"""The class of each row, from 0 to K - 1, or :data:`ANY_CLASS`. A row of any other label is black, and NaN in
+``images``: an error would be that of its neighbours as well."""
+ANY_CLASS: Final = -1
+"""The class is drawn, evenly over all, from the row's seed, or from its noise where there is no seed."""
 
 # Files of a version directory, relative to `<models>/<name>/<version>/`.
 CARD_FILE: Final = "assets.extra/gannet.json"

@@ -1,10 +1,11 @@
 """What `Client.generate` returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gannet_client import images
+from gannet_client import contract, images
 from gannet_client.codec import Array
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ class Generation:
         seeds: int64 [n].
         model: The name of the model.
         version: The version that drew every one of these images.
+        classes: int64 [n], the class of each image by number, -1 where it was drawn from the seed; None for a
+            model without classes.
     """
 
     array: Array
     seeds: Array
     model: str
     version: int
+    classes: Array | None = None
 
     def __repr__(self) -> str:
         return f"Generation(model={self.model!r}, version={self.version}, shape={list(self.array.shape)})"
@@ -40,6 +44,8 @@ class Generation:
     def save(self, directory: str | Path) -> list[Path]:
         """Writes every image as `seed0007.png` or the like into the directory, which is made if need be.
 
+        The name of a chosen class's image tells its number: `seed0007-class3.png`.
+
         Returns:
             The paths, in the order of the images.
 
@@ -48,8 +54,8 @@ class Generation:
             MissingExtra: Pillow is not installed.
         """
         return [
-            images.save_png(image, Path(directory) / file_name(seed))
-            for image, seed in zip(self.array, self.seeds.tolist(), strict=True)
+            images.save_png(image, Path(directory) / name)
+            for image, name in zip(self.array, file_names(self.seeds, self.classes), strict=True)
         ]
 
     def pil(self) -> "list[Image]":
@@ -61,10 +67,18 @@ class Generation:
         return [images.to_pil(image) for image in self.array]
 
 
-def file_name(seed: int) -> str:
-    """The name of the file of one seed's image.
+def file_names(seeds: Sequence[int] | Array, classes: Sequence[int] | Array | None = None) -> list[str]:
+    """The names of the files of images, by seed and, where one was chosen, class.
 
-    >>> file_name(7), file_name(-12), file_name(123456)
-    ('seed0007.png', 'seed-0012.png', 'seed123456.png')
+    >>> file_names([7, -12, 123456])
+    ['seed0007.png', 'seed-0012.png', 'seed123456.png']
+    >>> file_names([7, 7], [3, -1])
+    ['seed0007-class3.png', 'seed0007.png']
     """
-    return f"seed{'-' if seed < 0 else ''}{abs(seed):04d}.png"
+    labels = [contract.ANY_CLASS] * len(seeds) if classes is None else classes
+    return [_file_name(int(seed), int(label)) for seed, label in zip(seeds, labels, strict=True)]
+
+
+def _file_name(seed: int, label: int) -> str:
+    chosen = "" if label == contract.ANY_CLASS else f"-class{label}"
+    return f"seed{'-' if seed < 0 else ''}{abs(seed):04d}{chosen}.png"

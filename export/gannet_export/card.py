@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,36 @@ _LIBRARIES = ("gannet-toolkit", "keras", "numpy", "tensorflow")
 
 
 def model_card(
-    generator: keras.Model, *, latent_dim: int, family: str, training: dict[str, Any]
+    generator: keras.Model,
+    *,
+    latent_dim: int,
+    family: str,
+    training: dict[str, Any],
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Describe a generator.
 
     Args:
-        generator: a built Keras model from noise [B, latent_dim] to images [B, H, W, C].
+        generator: a built Keras model from noise [B, latent_dim], or from a pair of it and labels [B], to
+            images [B, H, W, C].
         latent_dim: width Z of the noise.
         family: the kind of GAN, for example "dcgan".
         training: data, steps, seed and settings it was trained with; JSON values.
+        classes: names of the classes of a conditional model.
 
     Returns:
         JSON values under the keys of format 1; `files` is added at publication.
     """
-    shape = generator(keras.ops.zeros((1, latent_dim)), training=False).shape
+    latents = keras.ops.zeros((1, latent_dim))
+    given = (latents, keras.ops.zeros((1,), "int64")) if classes else latents
+    shape = generator(given, training=False).shape
     return {
         "format": contract.CARD_FORMAT,
         "family": family,
         "latent_dim": latent_dim,
         "image_shape": list(shape[1:]),
-        "classes": None,
-        "conditions": [],
+        "classes": list(classes) or None,
+        "conditions": [contract.LABELS] if classes else [],
         "training": training,
         "metrics": {},
         "largest_warmed_batch": None,

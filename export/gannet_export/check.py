@@ -1,6 +1,7 @@
 """The check before publication: load as TensorFlow Serving does, and compare with the generator in memory."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import tensorflow as tf
 
 from gannet_client import contract
 from gannet_client.errors import ModelError
+from gannet_export.classes import classes_of_noise, classes_of_seeds
 from gannet_export.noise import noise
 from gannet_export.servable import to_pixels
 
-ROW_COUNTS = (0, 1, 2)
+ROWS_AT_ONCE = 64
 IMAGE_TOLERANCE = 1e-5
 """Largest difference allowed between an exported image and the generator's own, in [-1, 1]."""
 PIXEL_TOLERANCE = 1
@@ -24,8 +26,15 @@ class ExportRefused(ModelError):
     """The export does not answer as its generator does; nothing was published."""
 
 
-def check(directory: Path, generator: keras.Model, latent_dim: int) -> None:
+Rows = dict[str, np.ndarray]
+"""Inputs or answers by name, a row each."""
+
+
+def check(directory: Path, generator: keras.Model, latent_dim: int, classes: int = 0) -> None:
     """Run every signature of a SavedModel and compare with the generator it came from.
+
+    No row, one, several; of a conditional model every class, and classes drawn from seed and noise. The first
+    row is always the same: its image must not depend on the others.
 
     A `tf.compat.v1.Session` loads it, because TensorFlow Serving does: the Python loader restores models that
     TensorFlow Serving cannot.
@@ -34,14 +43,18 @@ def check(directory: Path, generator: keras.Model, latent_dim: int) -> None:
         directory: holds `saved_model.pb`.
         generator: the Keras model that was exported, in memory.
         latent_dim: width Z of the noise.
+        classes: number K of classes of a conditional model.
 
     Raises:
         ExportRefused: the SavedModel does not load or an answer differs; the message names the signature,
             what was expected and what was received.
     """
+    cases = list(_cases(latent_dim, classes))
     try:
-        for rows, answers in _answers(directory, latent_dim):
-            _compare(answers, _expected(generator, rows, latent_dim), rows)
+        answers = _answers(directory, cases)
+        for given, received in zip(cases, answers, strict=True):
+            _compare(received, _expected(generator, given, classes))
+        _require_independence([received[contract.SEEDED_PIXELS] for received in answers])
     except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise ExportRefused(
@@ -50,8 +63,23 @@ def check(directory: Path, generator: keras.Model, latent_dim: int) -> None:
         ) from error
 
 
-def _answers(directory: Path, latent_dim: int) -> list[tuple[int, dict[str, np.ndarray]]]:
-    given = [_given(rows, latent_dim) for rows in ROW_COUNTS]
+def _cases(latent_dim: int, classes: int) -> Iterator[Rows]:
+    """Inputs of all signatures: a few rows, of a conditional model as many as show every class."""
+    labels = [contract.ANY_CLASS, *range(classes)] if classes else [contract.ANY_CLASS] * 2
+    several = [
+        [labels[0], *labels[start : start + ROWS_AT_ONCE]] for start in range(1, len(labels), ROWS_AT_ONCE)
+    ]
+    for rows in ([], labels[:1], *several):
+        seeds = np.arange(len(rows), dtype=np.int64)
+        yield {
+            contract.NOISE: noise(seeds, latent_dim).numpy(),
+            contract.SEEDS: seeds,
+            contract.ROWS: seeds,
+            contract.LABELS: np.array(rows, np.int64),
+        }
+
+
+def _answers(directory: Path, cases: list[Rows]) -> list[Rows]:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(directory))
         missing = [name for name in contract.SIGNATURES if name not in loaded.signature_def]
@@ -61,17 +89,9 @@ def _answers(directory: Path, latent_dim: int) -> list[tuple[int, dict[str, np.n
             )
         signatures = {name: loaded.signature_def[name] for name in contract.SIGNATURES}
         return [
-            (rows, {name: _run(session, signature, inputs) for name, signature in signatures.items()})
-            for rows, inputs in zip(ROW_COUNTS, given, strict=True)
+            {name: _run(session, signature, given) for name, signature in signatures.items()}
+            for given in cases
         ]
-
-
-def _given(rows: int, latent_dim: int) -> dict[str, np.ndarray]:
-    return {
-        contract.NOISE: noise(range(rows), latent_dim).numpy(),
-        contract.SEEDS: np.arange(rows),
-        contract.ROWS: np.arange(rows),
-    }
 
 
 def _run(session: Any, signature: Any, given: dict[str, np.ndarray]) -> Any:
@@ -79,19 +99,29 @@ def _run(session: Any, signature: Any, given: dict[str, np.ndarray]) -> Any:
     return session.run(output.name, {tensor.name: given[name] for name, tensor in signature.inputs.items()})
 
 
-def _expected(generator: keras.Model, rows: int, latent_dim: int) -> dict[str, np.ndarray]:
-    latents = noise(range(rows), latent_dim)
-    images = tf.cast(generator(latents, training=False), tf.float32)
-    pixels = to_pixels(images).numpy()
+def _expected(generator: keras.Model, given: Rows, classes: int) -> Rows:
+    latents, seeds, labels = (
+        tf.constant(given[name]) for name in (contract.NOISE, contract.SEEDS, contract.LABELS)
+    )
+    if classes:
+        by_noise = _images(generator, (latents, classes_of_noise(labels, latents, classes)))
+        by_seeds = _images(generator, (latents, classes_of_seeds(labels, seeds, classes)))
+    else:
+        by_noise = by_seeds = _images(generator, latents)
     return {
         contract.LATENTS: latents.numpy(),
-        contract.SERVING_DEFAULT: images.numpy(),
-        contract.PIXELS: pixels,
-        contract.SEEDED_PIXELS: pixels,
+        contract.SERVING_DEFAULT: by_noise.numpy(),
+        contract.PIXELS: to_pixels(by_noise).numpy(),
+        contract.SEEDED_PIXELS: to_pixels(by_seeds).numpy(),
     }
 
 
-def _compare(answers: dict[str, np.ndarray], expected: dict[str, np.ndarray], rows: int) -> None:
+def _images(generator: keras.Model, given: Any) -> tf.Tensor:
+    return tf.cast(generator(given, training=False), tf.float32)
+
+
+def _compare(answers: Rows, expected: Rows) -> None:
+    rows = len(expected[contract.LATENTS])
     shape = expected[contract.PIXELS].shape[1:]
     for encoded, decoded in ((contract.PNG, contract.PIXELS), (contract.SEEDED_PNG, contract.SEEDED_PIXELS)):
         images = [tf.io.decode_png(file).numpy() for file in answers[encoded]]
@@ -120,4 +150,15 @@ def _require_close(
         raise ExportRefused(
             f"signature '{signature}' of {rows} rows: expected the generator's own values within "
             f"{tolerance}, received a difference of {difference:.3g}; nothing was published"
+        )
+
+
+def _require_independence(pixels: list[np.ndarray]) -> None:
+    first = [rows[0].astype(int) for rows in pixels if len(rows)]
+    difference = max(np.abs(rows - first[0]).max() for rows in first)
+    if difference > PIXEL_TOLERANCE:
+        raise ExportRefused(
+            "expected an image that depends on its own noise alone, received one that differs by "
+            f"{difference} grey levels beside others; take out of the generator what mixes rows; "
+            "nothing was published"
         )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def export(
     latent_dim: int,
     family: str = "custom",
     training: dict[str, Any] | None = None,
+    classes: Sequence[str] = (),
     version: int | None = None,
 ) -> Path:
     """Publish a generator as `<models>/<name>/<version>/`, or nothing at all.
@@ -34,12 +36,13 @@ def export(
 
     Args:
         generator: a built Keras model from float32 noise [B, latent_dim] to images [B, H, W, C] in [-1, 1],
-            with C 1 or 3.
+            with C 1 or 3; from the pair (noise, labels int64 [B]) if it has classes.
         models: the models directory; made if missing.
         name: of the model.
         latent_dim: width Z of the noise.
         family: the kind of GAN, for the model card.
         training: provenance for the model card: data, steps, seed, settings; JSON values.
+        classes: the names of a conditional generator's K classes; label k is the k-th.
         version: the number to take; by default the next free one.
 
     Returns:
@@ -58,11 +61,13 @@ def export(
         ...     export(generator, models, "tiny", latent_dim=3).name
         '1'
     """
-    card = model_card(generator, latent_dim=latent_dim, family=family, training=training or {})
+    card = model_card(
+        generator, latent_dim=latent_dim, family=family, training=training or {}, classes=classes
+    )
     with staging(Path(models), name, version) as staged:
-        servable = Servable(generator, latent_dim, json.dumps(card))
+        servable = Servable(generator, latent_dim, json.dumps(card), len(classes))
         _save(servable, staged)
-        check(staged, generator, latent_dim)
+        check(staged, generator, latent_dim, len(classes))
         write_card(staged, card)
         directory = publish(staged, version)
     log.info("published %s", directory)

@@ -7,7 +7,10 @@ import keras
 import tensorflow as tf
 
 from gannet_client import contract
+from gannet_export.classes import classes_of_noise, classes_of_seeds
 from gannet_export.noise import noise
+
+Answer = Callable[..., tf.Tensor]
 
 
 def to_pixels(images: tf.Tensor) -> tf.Tensor:
@@ -17,56 +20,85 @@ def to_pixels(images: tf.Tensor) -> tf.Tensor:
         images: float [B, H, W, C].
 
     Returns:
-        uint8 [B, H, W, C].
+        uint8 [B, H, W, C]; 0 for NaN.
 
     Example:
-        >>> to_pixels(tf.constant([-1.0, 0.0, 1.0, 2.0])).numpy().tolist()
-        [0, 128, 255, 255]
+        >>> to_pixels(tf.constant([-1.0, 0.0, 1.0, 2.0, float("nan")])).numpy().tolist()
+        [0, 128, 255, 255, 0]
     """
-    return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+    levels = tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0)
+    return tf.cast(tf.where(tf.math.is_nan(levels), tf.zeros_like(levels), levels), tf.uint8)
+
+
+Given = tuple[tf.Tensor, ...]
+"""Latents, and behind them the classes of a conditional model."""
 
 
 class Servable(tf.Module):
     """Holds a generator and answers every signature of :mod:`gannet_client.contract`.
 
     Args:
-        generator: a built Keras model from float32 noise [B, Z] to images [B, H, W, C] in [-1, 1].
+        generator: a built Keras model from float32 noise [B, Z] to images [B, H, W, C] in [-1, 1]; from the
+            pair (noise, labels int64 [B]) if it has classes.
         latent_dim: width Z of the noise.
         card: the model card as JSON, answered by the `card` signature.
+        classes: number K of classes of a conditional model; 0 is an unconditional one.
     """
 
-    def __init__(self, generator: keras.Model, latent_dim: int, card: str) -> None:
+    def __init__(self, generator: keras.Model, latent_dim: int, card: str, classes: int = 0) -> None:
         super().__init__()
         # The raw variables: the v1 loader of TensorFlow Serving restores no others of a Keras model.
         self._weights = [variable.value for variable in generator.variables]
         self._generator = generator
         self._latent_dim = latent_dim
         self._card = card
+        self._classes = classes
 
     def signatures(self) -> dict[str, Any]:
         """Trace one concrete function per signature, keyed by the signature's name."""
         by_noise = tf.TensorSpec([None, self._latent_dim], tf.float32, name=contract.NOISE)
         by_seeds = tf.TensorSpec([None], tf.int64, name=contract.SEEDS)
         by_rows = tf.TensorSpec([None], tf.int64, name=contract.ROWS)
-        pixels, png, latents = self._pixels, self._png, self._latents
+        by_labels = tf.TensorSpec([None], tf.int64, name=contract.LABELS)
+        conditions = [by_labels] if self._classes else []
+
+        def from_noise(answer: Answer, output: str) -> Any:
+            return _trace(lambda *given: answer(*self._of_noise(*given)), output, by_noise, *conditions)
+
+        def from_seeds(answer: Answer, output: str) -> Any:
+            return _trace(lambda *given: answer(*self._of_seeds(*given)), output, by_seeds, *conditions)
+
         return {
-            contract.SERVING_DEFAULT: _trace(self._images, by_noise, contract.IMAGES),
-            contract.PIXELS: _trace(pixels, by_noise, contract.PIXELS),
-            contract.PNG: _trace(png, by_noise, contract.PNG),
-            contract.LATENTS: _trace(latents, by_seeds, contract.NOISE),
-            contract.SEEDED_PIXELS: _trace(lambda seeds: pixels(latents(seeds)), by_seeds, contract.PIXELS),
-            contract.SEEDED_PNG: _trace(lambda seeds: png(latents(seeds)), by_seeds, contract.PNG),
-            contract.CARD: _trace(self._card_rows, by_rows, contract.CARD),
+            contract.SERVING_DEFAULT: from_noise(self._images, contract.IMAGES),
+            contract.PIXELS: from_noise(self._pixels, contract.PIXELS),
+            contract.PNG: from_noise(self._png, contract.PNG),
+            contract.LATENTS: _trace(self._latents, contract.NOISE, by_seeds),
+            contract.SEEDED_PIXELS: from_seeds(self._pixels, contract.PIXELS),
+            contract.SEEDED_PNG: from_seeds(self._png, contract.PNG),
+            contract.CARD: _trace(self._card_rows, contract.CARD, by_rows),
         }
 
-    def _images(self, latents: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self._generator(latents, training=False), tf.float32)
+    def _of_noise(self, latents: tf.Tensor, *labels: tf.Tensor) -> Given:
+        return latents, *(classes_of_noise(given, latents, self._classes) for given in labels)
 
-    def _pixels(self, latents: tf.Tensor) -> tf.Tensor:
-        return to_pixels(self._images(latents))
+    def _of_seeds(self, seeds: tf.Tensor, *labels: tf.Tensor) -> Given:
+        return self._latents(seeds), *(classes_of_seeds(given, seeds, self._classes) for given in labels)
 
-    def _png(self, latents: tf.Tensor) -> tf.Tensor:
-        return tf.io.encode_png(self._pixels(latents))
+    def _images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
+        if labels is None:
+            return tf.cast(self._generator(latents, training=False), tf.float32)
+        known = (labels >= 0) & (labels < self._classes)
+        # On an unknown class the generator would fail, and its neighbours in the batch with it.
+        images = self._generator((latents, tf.where(known, labels, 0)), training=False)
+        return tf.where(
+            known[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.cast(images, tf.float32), float("nan")
+        )
+
+    def _pixels(self, *given: tf.Tensor) -> tf.Tensor:
+        return to_pixels(self._images(*given))
+
+    def _png(self, *given: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(self._pixels(*given))
 
     def _latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return noise(seeds, self._latent_dim)
@@ -75,7 +107,7 @@ class Servable(tf.Module):
         return tf.fill([tf.shape(rows)[0]], self._card)
 
 
-def _trace(answer: Callable[[tf.Tensor], tf.Tensor], given: tf.TensorSpec, output: str) -> Any:
+def _trace(answer: Answer, output: str, *given: tf.TensorSpec) -> Any:
     # XLA is off in TensorFlow Serving: a compiled function would fail there at its first call.
-    traced = tf.function(lambda rows: {output: answer(rows)}, jit_compile=False)
-    return traced.get_concrete_function(given)
+    traced = tf.function(lambda *inputs: {output: answer(*inputs)}, jit_compile=False)
+    return traced.get_concrete_function(*given)

@@ -29,6 +29,11 @@ def draw(seeds: Any, version: int) -> np.ndarray:
     return (values % 256).astype(np.uint8)
 
 
+def labelled(seeds: Any, labels: Any) -> np.ndarray:
+    """What a model with classes draws from in place of seeds; for -1, the seeds themselves."""
+    return np.asarray(seeds, np.int64) + 1_000_003 * (np.asarray(labels, np.int64) + 1)
+
+
 def listed(array: np.ndarray) -> Any:
     """As TensorFlow Serving answers by default: every value in `int_val`."""
     proto = tf.make_tensor_proto(array[:0], shape=array.shape)
@@ -46,6 +51,7 @@ class FakeServing(
         self.errors: dict[int, tuple[int, str]] = {}
         self.labels = {"stable": 1}
         self.card: Any = {"format": 1, "family": "dcgan"}
+        self.classes: dict[int, list[str]] = {}
         self.encode: Callable[[np.ndarray], Any] = tf.make_tensor_proto
         self.pixels: Callable[[np.ndarray, int], np.ndarray] = draw
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
@@ -64,9 +70,12 @@ class FakeServing(
         response.model_spec.version.value = version
         response.model_spec.signature_name = signature
         if signature == "seeded_pixels":
-            response.outputs["pixels"].CopyFrom(self.encode(self.pixels(inputs["seeds"], version)))
+            given = self._given(inputs, version, context)
+            response.outputs["pixels"].CopyFrom(self.encode(self.pixels(given, version)))
         elif signature == "card":
-            cards = [json.dumps(self.card).encode()] * len(inputs["rows"])
+            classes = self.classes.get(version)
+            card = {**self.card, "classes": classes, "conditions": ["labels"]} if classes else self.card
+            cards = [json.dumps(card).encode()] * len(inputs["rows"])
             response.outputs["card"].CopyFrom(tf.make_tensor_proto(cards))
         elif signature == "echo":
             for name, value in inputs.items():
@@ -76,6 +85,13 @@ class FakeServing(
                 grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.'
             )
         return response
+
+    def _given(self, inputs: Any, version: int, context: grpc.ServicerContext) -> np.ndarray:
+        """What the images follow from: the seeds, and the labels of a model that has classes."""
+        required = {"seeds", "labels"} if version in self.classes else {"seeds"}
+        if inputs.keys() != required:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "input size does not match signature")
+        return labelled(inputs["seeds"], inputs.get("labels", -1))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         version = self._admit(request, context)
@@ -185,6 +201,12 @@ def start() -> Iterator[Callable[..., Running]]:
 def drawn() -> Callable[[Any, int], np.ndarray]:
     """What the fake model draws from seeds: `drawn(seeds, version)`."""
     return draw
+
+
+@pytest.fixture
+def drawn_of_classes() -> Callable[[Any, Any, int], np.ndarray]:
+    """What it draws where it has classes: `drawn_of_classes(seeds, labels, version)`."""
+    return lambda seeds, labels, version: draw(labelled(seeds, labels), version)
 
 
 @pytest.fixture

@@ -256,6 +256,7 @@ def test_json_for_programs(gannet: Any, target: str, tmp_path: Path) -> None:
         "model": "digits",
         "version": 1,
         "seeds": [3, 4],
+        "classes": None,
         "shape": [2, 6, 5, 3],
         "files": [str(tmp_path / "seed0003.png"), str(tmp_path / "seed0004.png")],
         "grid": None,

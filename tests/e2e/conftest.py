@@ -22,6 +22,20 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
 
 
 @pytest.fixture(scope="session")
+def conditional(spine: Spine) -> Spine:
+    """A run that learned classes, exported beside the other as `classes`."""
+    run = spine.run.parent / "conditional"
+    steps = ("--steps", 20, "--width", 8, "--initializer", "he_normal")
+    for command in (
+        ("train", "cgan", "--data", "digits", "--out", run, *steps),
+        ("export", run, "--models", spine.models, "--name", "classes"),
+    ):
+        ended = gannet(*command)
+        assert ended.returncode == 0, ended.stderr
+    return Spine(run, spine.models)
+
+
+@pytest.fixture(scope="session")
 def server(spine: Spine) -> Iterator[str]:
     with serving(spine.models) as target:
         yield target

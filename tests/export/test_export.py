@@ -178,6 +178,20 @@ def test_a_generator_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> N
     assert not list((tmp_path / "restless").iterdir())
 
 
+class Mixing(keras.layers.Layer):
+    """Takes the mean of all rows away."""
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        return values - tf.reduce_mean(values, axis=0)
+
+
+def test_a_generator_that_mixes_its_rows_is_refused(tmp_path: Path) -> None:
+    mixing = keras.Sequential([keras.Input([LATENT_DIM]), Mixing(), *dense_generator().layers])
+    with pytest.raises(ExportRefused, match="expected an image that depends on its own noise alone"):
+        export(mixing, tmp_path, "mixing", latent_dim=LATENT_DIM)
+    assert not list((tmp_path / "mixing").iterdir())
+
+
 def test_a_generator_of_nan_is_refused(tmp_path: Path) -> None:
     broken = dense_generator()
     broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])

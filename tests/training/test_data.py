@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannet_client.errors import UsageError
-from gannet_training.data import DataFormat, ImageSource, data_format, in_memory, open_data
+from gannet_training.data import DataFormat, ImageSource, class_names, data_format, in_memory, open_data
 from gannet_training.data.reading import Reader
 from gannet_training.data.source import from_reader
 from gannet_training.data.toy import GRID, POINTS, RING, Mixture, mixture_points
@@ -176,7 +177,12 @@ def test_a_swiss_roll_has_no_classes() -> None:
     ],
 )
 def test_the_format_is_known_before_anything_is_read(name: str, expected: DataFormat) -> None:
-    assert data_format(name) == expected
+    assert replace(data_format(name), class_names=()) == expected
+
+
+@pytest.mark.parametrize("name", ["digits", "ring", "grid", "spiral", "swissroll"])
+def test_the_classes_are_known_before_anything_is_read(name: str) -> None:
+    assert class_names(name) == open_data(name).class_names
 
 
 @pytest.mark.parametrize(

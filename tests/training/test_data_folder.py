@@ -18,7 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gannet_client.errors import UsageError
-from gannet_training.data import DataError, ImageSource, data_errors, open_data
+from gannet_training.data import DataError, ImageSource, class_names, data_errors, open_data
 from gannet_training.pipeline import batches
 from tests.training.encoded_images import encode, fill, picture, pixels, write
 
@@ -47,7 +47,7 @@ def test_subfolders_are_classes(folder: Path) -> None:
     fill(folder / "cats" / "young", 2)
     fill(folder / "cats" / "old", 1)
     source = open_folder(folder)
-    assert source.class_names == ("cats", "dogs")
+    assert source.class_names == class_names(f"folder:{folder}") == ("cats", "dogs")
     assert source.labels is not None
     np.testing.assert_array_equal(source.labels, [0, 0, 0, 1, 1, 1])
 
@@ -59,6 +59,7 @@ def test_one_subfolder_or_a_stray_image_makes_no_classes(
     for parts in strayed:
         fill(folder.joinpath(*parts), 2)
     assert open_folder(folder).labels is None
+    assert class_names(f"folder:{folder}") == ()
 
 
 def test_a_class_without_a_good_image_is_none(folder: Path) -> None:

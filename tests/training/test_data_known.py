@@ -7,6 +7,7 @@ import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy.io import savemat
 
 from gannet_client.errors import GannetError
 from gannet_training.data import DataError, ImageSource, open_data
+from gannet_training.run import Run
 
 RANDOM = np.random.RandomState(1)
 COUNT = 20
@@ -142,6 +144,14 @@ def test_images_are_resized_as_tensorflow_would(tmp_path: Path) -> None:
     expected = tf.image.resize(smooth[..., None], (32, 32)).numpy()
     for _ in range(2):  # read, then kept
         assert np.abs(pixels(source).astype(float) - expected).max() <= 1
+
+
+def test_the_classes_of_svhn_are_learned_by_the_command(tmp_path: Path, gannet: Any) -> None:
+    write_svhn(tmp_path / "data" / "svhn" / "train_32x32.mat")
+    settings = ("--steps", 2, "--batch-size", 4, "--width", 4, "--latent-dim", 5)
+    code, _, error = gannet("train", "cgan", "--data", "svhn", "--out", tmp_path / "run", *settings)
+    assert code == 0, error
+    assert Run(tmp_path / "run").config().class_names == tuple("0123456789")
 
 
 def test_svhn_turns_its_axes_and_calls_class_ten_zero(tmp_path: Path) -> None:

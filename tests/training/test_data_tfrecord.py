@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannet_client.errors import UsageError
-from gannet_training.data import DataError, ImageSource, open_data
+from gannet_training.data import DataError, ImageSource, class_names, open_data
 from gannet_training.data.crc32c import masked_crc32c
 from tests.training.encoded_images import encode, picture, pixels
 
@@ -102,7 +102,7 @@ def test_labels_are_numbered_from_zero_and_named(records: Path) -> None:
     )
     source = open_records(records)
     np.testing.assert_array_equal(source.labels, [2, 0, 1, 2])
-    assert source.class_names == ("déjà", "trois", "sept")
+    assert source.class_names == class_names(f"tfrecord:{records}") == ("déjà", "trois", "sept")
 
 
 @pytest.mark.parametrize("labels", [[1, 2, None], [1, 1, 1], [0, 1, -1]])

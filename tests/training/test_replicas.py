@@ -22,6 +22,7 @@ def trained(config: TrainConfig, where: tf.distribute.Strategy, steps: int) -> A
         batch_size=config.batch_size,
         draws=model.draws,
         seed=config.seed,
+        labelled=bool(model.classes),
         discriminator_steps=config.discriminator_steps,
     )
     model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
@@ -43,6 +44,7 @@ OPTIONS = {
     "wgan": {"objective": "wasserstein", "discriminator_steps": 2, "weight_clip": 0.01},
     "r1": {"r1": 1.0, "r1_interval": 4, "label_smoothing": 0.1},
     "relativistic": {"objective": "relativistic", "instance_noise": 0.1},
+    "cgan": {"model": "cgan", "class_names": tuple("0123456789")},
     "augmented hinge": {"objective": "hinge", "augment": "color,translation,cutout"},
 }
 

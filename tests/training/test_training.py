@@ -273,7 +273,7 @@ def test_the_commands_name_what_is_wrong(
             "digits",
             "--out",
             tmp_path,
-        ): "unknown model 'dcgam', expected one of: dcgan, gan; did you mean 'dcgan'?",
+        ): "unknown model 'dcgam', expected one of: cgan, dcgan, gan; did you mean 'dcgan'?",
         ("train", "dcgan", "--data", "digit", "--out", tmp_path): "did you mean 'digits'?",
         (*train_, "--steps", 0): "steps: Input should be greater than or equal to 1, received 0",
         (*train_, "--steps", "many"): "'many' is not a valid integer",

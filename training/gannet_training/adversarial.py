@@ -15,7 +15,7 @@ from gannet_training.draws import Draw
 from gannet_training.execution import TrainFunction
 from gannet_training.losses import Objective, find_objective
 from gannet_training.measures import Measures
-from gannet_training.micro_batches import Batch, Gradients, accumulate
+from gannet_training.micro_batches import Batch, Gradients, accumulate, dense
 from gannet_training.moving_average import Inputs, follow, replicate
 from gannet_training.precision import Guard
 
@@ -285,6 +285,7 @@ class AdversarialModel(keras.Model):
         return (values, batch["labels"]) if self.classes else values
 
     def _apply(self, optimizer: Optimizer, gradients: Gradients, network: keras.Model, name: str) -> None:
+        gradients = dense(gradients)
         # Of this replica's rows alone: the sum over replicas happens within the optimizer.
         norm = self.guard.unscaled(tf.linalg.global_norm(gradients)) * self._replicas
         self.measures.record(**{name: norm})

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gannet_client import images
 from gannet_training.run import Run
-from gannet_training.sampling import GRID_PADDING, GRID_SEEDS, sample
+from gannet_training.sampling import GRID_PADDING, sample_grid
 
 _GRID = "step-{:08d}.png"
 
@@ -90,8 +90,7 @@ class RunLog(keras.callbacks.Callback):
         self._started, self._step = time.perf_counter(), self.model.step
 
     def _draw_grid(self, step: int) -> None:
-        drawn = sample(self.model.ema_generator, GRID_SEEDS, self.model.latent_dim)
-        picture = images.grid(drawn, padding=GRID_PADDING)
+        picture = images.grid(sample_grid(self.model), padding=GRID_PADDING)
         images.save_png(picture, self._run.samples / _GRID.format(step))
         with self._writer.as_default(step=step):
             tf.summary.image("samples", picture[None])

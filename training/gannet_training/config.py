@@ -81,6 +81,9 @@ class TrainConfig(BaseModel):
     ema_half_life: float = Field(
         default=10_000.0, ge=0, description="Of the generator's moving average, in images; 0 is none."
     )
+    class_names: tuple[str, ...] = Field(
+        default=(), description="Of a conditional model, by label; an unconditional one has none."
+    )
 
     @model_validator(mode="after")
     def _whole_executions(self) -> Self:

@@ -33,5 +33,6 @@ def export_run(run: Run, models: Path, name: str, *, version: int | None = None)
         latent_dim=model.latent_dim,
         family=config.model,
         training=training,
+        classes=config.class_names,
         version=version,
     )

@@ -61,6 +61,7 @@ class Fit:
             batch_size=self.config.batch_size,
             draws=self.model.draws,
             seed=self.config.seed,
+            labelled=bool(self.model.classes),
             discriminator_steps=self.config.discriminator_steps,
             first_step=self.model.step,
             part=part,

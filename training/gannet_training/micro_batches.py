@@ -20,6 +20,11 @@ def accumulate(gradients_of: Callable[[Batch], Gradients], batch: Batch, parts: 
     cut = {name: tf.split(value, parts) for name, value in batch.items()}
     total: Gradients = []
     for place in range(parts):
-        gradients = gradients_of({name: values[place] for name, values in cut.items()})
+        gradients = dense(gradients_of({name: values[place] for name, values in cut.items()}))
         total = [sum(pair) for pair in zip(total, gradients, strict=True)] if total else gradients
     return [gradient / parts for gradient in total]
+
+
+def dense(gradients: Gradients) -> Gradients:
+    """Write out the gradients of embeddings: TensorFlow gives some rows, which cannot be scaled or summed."""
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from gannet_client.errors import UsageError
+
 Inputs: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 """Of a network: noise or images, with their labels if the model is conditional."""
 
@@ -17,12 +19,22 @@ def replicate(network: keras.Model, given: Inputs) -> keras.Model:
         network: a built, serialisable Keras model.
         given: inputs to build the copy with.
 
+    Raises:
+        UsageError: the network cannot be built again from its configuration.
+
     Returns:
         A copy that shares nothing with the original (`clone_model` would draw new weights).
     """
-    copy = type(network).from_config(network.get_config())
-    copy(given, training=False)
-    copy.set_weights(network.get_weights())
+    try:
+        copy = type(network).from_config(network.get_config())
+        copy(given, training=False)
+        copy.set_weights(network.get_weights())
+    except (NotImplementedError, TypeError, ValueError, KeyError) as error:
+        kind, reason = type(network).__name__, " ".join(str(error).split())
+        raise UsageError(
+            f"cannot build a second {kind} for its moving average ({reason:.200}); give {kind} a "
+            "get_config that returns every argument of its __init__"
+        ) from error
     return copy
 
 

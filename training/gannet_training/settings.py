@@ -13,7 +13,7 @@ from gannet_client.errors import UsageError
 from gannet_training.config import TrainConfig
 
 Command = Callable[..., Any]
-POSITIONAL = ("model", "data", "channels", "options")
+POSITIONAL = ("model", "data", "channels", "options", "class_names")
 """Fields that are no options of their own: named otherwise on the command line, or known by the data."""
 
 

@@ -46,7 +46,8 @@ def build(config: TrainConfig) -> AdversarialModel:
     keras.utils.set_random_seed(config.seed)
     with computing_in(config.precision):
         generator, discriminator = networks(config)
-        model = AdversarialModel(generator, discriminator, **config.model_dump(include=MODEL_OPTIONS))
+        options = config.model_dump(include=MODEL_OPTIONS)
+        model = AdversarialModel(generator, discriminator, classes=len(config.class_names), **options)
     model.compile(*optimizers(config), steps_per_execution=config.steps_per_execution)
     return model
 
@@ -130,7 +131,8 @@ def _open_data(workers: Workers, config: TrainConfig, out: Path) -> ImageSource:
     """Open the data; the chief keeps the index, and who sees it takes it over.
 
     Raises:
-        UsageError: the workers found different numbers of images.
+        UsageError: the workers found different numbers of images, or the data other classes than the
+            configuration names.
     """
     kept = out / "data.jsonl"
     with workers.chief_first():
@@ -146,7 +148,16 @@ def _open_data(workers: Workers, config: TrainConfig, out: Path) -> ImageSource:
             f"expected the same data on every worker, received {', '.join(map(str, sizes))} images by rank; "
             "copy the data to all of them, or share it"
         )
+    _require_classes(config, source)
     return source
+
+
+def _require_classes(config: TrainConfig, source: ImageSource) -> None:
+    if config.class_names and source.class_names != config.class_names:
+        raise UsageError(
+            f"expected the classes {', '.join(config.class_names)} of {config.data}, received "
+            f"{', '.join(source.class_names) or 'none'}; every class needs an image that is whole"
+        )
 
 
 @contextlib.contextmanager

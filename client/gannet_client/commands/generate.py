@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gannet_client import contract
+from gannet_client.conditions import one_or_each
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
 
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
 @click.option(
     "--grid", type=click.Path(path_type=Path), metavar="FILE", help="Write one PNG file of all images."
 )
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="CLASS",
+    help="Class of all images, by name or number; given as often as there are seeds, that of each.",
+)
 @click.option("--version", type=int, metavar="N", help="The version to ask, instead of the highest.")
 @click.option("--version-label", metavar="L", help="The version to ask, by its label.")
 @click.option(
@@ -56,6 +64,7 @@ def generate(
     seeds: str,
     out: Path | None,
     grid: Path | None,
+    classes: tuple[str, ...],
     version: int | None,
     version_label: str | None,
     timeout: float,
@@ -63,7 +72,8 @@ def generate(
 ) -> None:
     """Draw images from a served model.
 
-    The same seed of the same version always draws the same image.
+    The same seed of the same version always draws the same image. A model that has classes draws the class
+    from the seed, too, unless it is given.
     """
     from gannet_client.client import Client
     from gannet_client.images import save_png
@@ -71,11 +81,16 @@ def generate(
     if out is None and grid is None:
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
     with Client(server, model=model, timeout=timeout) as client:
-        images = client.generate(seeds=parse_seeds(seeds), version=version, version_label=version_label)
+        images = client.generate(
+            seeds=parse_seeds(seeds),
+            classes=one_or_each(classes),
+            version=version,
+            version_label=version_label,
+        )
     files = images.save(out) if out else []
     if grid:
         save_png(images.grid(), grid)
-    click.echo(_as_json(images, files, grid) if as_json else _as_text(images, out, grid))
+    click.echo(_as_json(images, files, grid) if as_json else _as_text(images, files, out, grid))
 
 
 def _as_json(images: "Generation", files: list[Path], grid: Path | None) -> str:
@@ -84,6 +99,7 @@ def _as_json(images: "Generation", files: list[Path], grid: Path | None) -> str:
             "model": images.model,
             "version": images.version,
             "seeds": images.seeds.tolist(),
+            "classes": None if images.classes is None else images.classes.tolist(),
             "shape": list(images.array.shape),
             "files": [str(path) for path in files],
             "grid": str(grid) if grid else None,
@@ -91,11 +107,11 @@ def _as_json(images: "Generation", files: list[Path], grid: Path | None) -> str:
     )
 
 
-def _as_text(images: "Generation", out: Path | None, grid: Path | None) -> str:
+def _as_text(images: "Generation", files: list[Path], out: Path | None, grid: Path | None) -> str:
     count, height, width, _ = images.array.shape
     lines = [f"{images.model}, version {images.version}: {count} images of {width}x{height}"]
     if out:
-        lines.append(f"wrote {len(set(images.seeds.tolist()))} files to {out}")
+        lines.append(f"wrote {len(set(files))} files to {out}")
     if grid:
         lines.append(f"wrote {grid}")
     return "\n".join(lines)

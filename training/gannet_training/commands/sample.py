@@ -8,13 +8,24 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--seeds", required=True, help="Numbers and ranges, for example 0-35 or 1,4,9.")
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="CLASS",
+    help="Class of all images, by name or number; given as often as there are seeds, that of each.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for one PNG per seed.")
 @click.option("--grid", type=click.Path(path_type=Path), help="File for one PNG of all.")
-def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
-    """Draw images from a run's latest checkpoint."""
+def sample(run: Path, seeds: str, classes: tuple[str, ...], out: Path | None, grid: Path | None) -> None:
+    """Draw images from a run's latest checkpoint.
+
+    A model that has classes draws the class from the seed, unless it is given.
+    """
     from gannet_client import images
+    from gannet_client.conditions import one_or_each, resolve_labels
     from gannet_client.errors import UsageError
-    from gannet_client.generation import file_name
+    from gannet_client.generation import file_names
     from gannet_client.seeds import parse_seeds
     from gannet_training.run import Run
 
@@ -23,6 +34,8 @@ def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
     opened = Run.open(run)
     opened.latest_checkpoint()
+    names = opened.config().class_names
+    labels = resolve_labels(one_or_each(classes), names, len(chosen), f"the run {run}")
 
     from gannet_training.startup import start_log, start_tensorflow
 
@@ -32,9 +45,9 @@ def sample(run: Path, seeds: str, out: Path | None, grid: Path | None) -> None:
     from gannet_training.trainer import load
 
     model = load(opened)
-    drawn = draw(model.ema_generator, chosen, model.latent_dim)
+    drawn = draw(model.ema_generator, chosen, model.latent_dim, classes=model.classes, labels=labels)
     if out is not None:
-        for seed, image in zip(chosen, drawn, strict=True):
-            click.echo(images.save_png(image, out / file_name(seed)))
+        for name, image in zip(file_names(chosen, labels), drawn, strict=True):
+            click.echo(images.save_png(image, out / name))
     if grid is not None:
         click.echo(images.save_png(images.grid(drawn), grid))

@@ -21,6 +21,12 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory.")
 @click.option("--set", "options", multiple=True, metavar="K=V", help="Argument for a model of your own.")
+@click.option(
+    "--conditional",
+    is_flag=True,
+    envvar="GANNET_CONDITIONAL",
+    help="A model of your own takes classes=K and learns the classes of the data set.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings; flags go first.")
 @click.option(
     "--strategy",
@@ -46,6 +52,7 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 def train(
     model: str,
     data: str | None,
+    conditional: bool,
     out: Path,
     config: Path | None,
     strategy: str,
@@ -67,8 +74,9 @@ def train(
     from gannet_training.cluster import choose_cluster
     from gannet_training.run import Run
 
-    given = {"model": model, "data": data, "options": read_options(options) or None, **flags}
-    settings = {**(read_settings(config) if config else {}), **_spoken(given)}
+    flags |= {"model": model, "data": data, "conditional": conditional or None}
+    flags["options"] = read_options(options) or None
+    settings = {**(read_settings(config) if config else {}), **_spoken(flags)}
     cluster = None if dry_run else choose_cluster(strategy)
 
     @functools.cache
@@ -129,11 +137,30 @@ def _resolve(settings: dict[str, Any]) -> Any:
     from gannet_client.errors import UsageError
     from gannet_training.config import TrainConfig
     from gannet_training.data import data_format
-    from gannet_training.models import require_model
+    from gannet_training.models import is_conditional, require_model
 
     if "data" not in settings:
         raise UsageError("expected a data set, received none; pass --data, for example --data digits")
     require_model(settings["model"])
     images = data_format(settings["data"])
-    shape = {"image_size": images.image_size, "channels": images.channels}
-    return TrainConfig.parse({**shape, **settings})
+    known: dict[str, Any] = {"image_size": images.image_size, "channels": images.channels}
+    settings = {**settings}
+    asked = settings.pop("conditional", False)
+    if not isinstance(asked, bool):
+        raise UsageError(f"conditional: expected true or false, received {asked!r}")
+    if is_conditional(settings["model"], asked):
+        known["class_names"] = _class_names(settings["model"], settings["data"])
+    return TrainConfig.parse({**known, **settings})
+
+
+def _class_names(model: str, data: str) -> tuple[str, ...]:
+    from gannet_client.errors import UsageError
+    from gannet_training.data import class_names
+
+    names = class_names(data)
+    if not names:
+        raise UsageError(
+            f"{model} learns classes, and {data} has none; choose a data set with labels, for example digits "
+            "or a folder of one folder per class"
+        )
+    return names

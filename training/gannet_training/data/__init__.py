@@ -6,7 +6,16 @@
 """
 
 from gannet_training.data.errors import DataError, data_errors
-from gannet_training.data.registry import DataFormat, data_format, open_data
+from gannet_training.data.registry import DataFormat, class_names, data_format, open_data
 from gannet_training.data.source import ImageSource, in_memory
 
-__all__ = ["DataError", "DataFormat", "ImageSource", "data_errors", "data_format", "in_memory", "open_data"]
+__all__ = [
+    "DataError",
+    "DataFormat",
+    "ImageSource",
+    "class_names",
+    "data_errors",
+    "data_format",
+    "in_memory",
+    "open_data",
+]

@@ -37,7 +37,7 @@ _PLACES = (
     "data_batch_1.bin",
     "data_batch_1",
 )
-_CLASS_NAMES = (
+CLASS_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
 )  # fmt: skip
 
@@ -64,7 +64,7 @@ def open_cifar10(image_size: int, root: Path | None = None) -> ImageSource:
         np.concatenate(parts) for parts in zip(*(batches[n] for n in sorted(batches)), strict=True)
     )
     pixels = rows.reshape(-1, _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-    return from_pixels(pixels, labels, _CLASS_NAMES, image_size)
+    return from_pixels(pixels, labels, CLASS_NAMES, image_size)
 
 
 Batch = tuple[str, tuple[np.ndarray, np.ndarray]]
@@ -102,7 +102,7 @@ def _read(file: IO[bytes], name: str, path: Path) -> tuple[np.ndarray, np.ndarra
             f"{path}: expected rows of {_ROW} bytes and as many labels, received {list(rows.shape)} and "
             f"{list(labels.shape)}; put the published file in its place"
         )
-    if not 0 <= labels.min() <= labels.max() < len(_CLASS_NAMES):
+    if not 0 <= labels.min() <= labels.max() < len(CLASS_NAMES):
         raise DataError(
             f"{path}: expected labels from 0 to 9, received {labels.min()} to {labels.max()}; "
             "put the published file in its place"

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gannet_training.data.arrays import numbered
 from gannet_training.data.decoding import resize
 from gannet_training.data.source import ImageSource, in_memory
 
+CLASS_NAMES = numbered(10)
 _BRIGHTEST = 16
 """The source's grey levels run from 0 to 16."""
 
@@ -28,5 +30,5 @@ def open_digits(image_size: int, root: Path | None = None) -> ImageSource:
     return in_memory(
         np.stack([resize(image, image_size) for image in images]),
         digits.target.astype(np.int64),
-        [str(name) for name in digits.target_names],
+        CLASS_NAMES,
     )

@@ -82,6 +82,11 @@ def open_encoded(
     return from_reader(reader, len(found.places), shape, found.labels, found.class_names)
 
 
+def candidate_classes(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """Name the classes of what a scan found, without looking into it."""
+    return _classes([candidate for candidate in candidates if not candidate.damage])[1]
+
+
 def read_bytes(place: Place) -> bytes:
     """Read an encoded image.
 

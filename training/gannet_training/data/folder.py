@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gannet_client.errors import UsageError
-from gannet_training.data.encoded import Candidate, open_encoded
+from gannet_training.data.encoded import Candidate, candidate_classes, open_encoded
 from gannet_training.data.errors import DataError, shown
 from gannet_training.data.index import Place, Stamp
 from gannet_training.data.source import ImageSource
@@ -46,6 +46,17 @@ def open_folder(path: str, image_size: int, channels: int, index: Path | None) -
     check_folder(path)
     root = os.path.abspath(path)
     return open_encoded(f"folder:{root}", _candidates(root), index, image_size, channels)
+
+
+def folder_classes(path: str) -> tuple[str, ...]:
+    """Name the classes of a folder by its entries alone; empty if it has none.
+
+    Raises:
+        UsageError: there is no folder at the path.
+        DataError: a folder cannot be read.
+    """
+    check_folder(path)
+    return candidate_classes(_candidates(os.path.abspath(path)))
 
 
 def _candidates(root: str) -> Iterator[Candidate]:

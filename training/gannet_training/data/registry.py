@@ -4,20 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gannet_client.errors import UsageError
 from gannet_training.choices import choose
-from gannet_training.data.cifar import open_cifar10
-from gannet_training.data.digits import open_digits
+from gannet_training.data import cifar, digits, svhn
+from gannet_training.data.arrays import numbered
 from gannet_training.data.errors import shown
-from gannet_training.data.folder import check_folder, open_folder
+from gannet_training.data.folder import check_folder, folder_classes, open_folder
 from gannet_training.data.mnist import FASHION_MNIST, MNIST
 from gannet_training.data.own import open_own
 from gannet_training.data.source import ImageSource, in_memory
-from gannet_training.data.svhn import open_svhn
-from gannet_training.data.tfrecord import check_glob, open_tfrecord
-from gannet_training.data.toy import POINTS_OF
+from gannet_training.data.tfrecord import check_glob, open_tfrecord, tfrecord_classes
+from gannet_training.data.toy import GRID, POINTS_OF, RING
 from gannet_training.imports import is_reference
 
 
@@ -30,36 +27,40 @@ class DataFormat:
         channels: 1 (grey) or 3 (RGB), unless another number is asked for; 2 for the points of a toy mixture.
         bounded: whether the values stay within [-1, 1]. The points of a toy mixture do not: a generator of
             them needs a linear output.
+        class_names: of a known set; empty where it has no classes, or has to be looked into for them, see
+            :func:`class_names`.
     """
 
     image_size: int
     channels: int
     bounded: bool = True
+    class_names: tuple[str, ...] = ()
 
 
 Open = Callable[[int, Path | None], ImageSource]
 
 ENCODED = DataFormat(64, 3)
 """Of folders and TFRecord files, whose images come in all sizes."""
-_POINTS = DataFormat(1, 2, bounded=False)
+_MODES = {"ring": len(RING.means), "grid": len(GRID.means), "spiral": 2, "swissroll": 0}
 
 
-def _open_points(name: str) -> Open:
+def _points(name: str) -> tuple[DataFormat, Open]:
+    class_names = numbered(_MODES[name])
+
     def open_points(image_size: int, root: Path | None = None) -> ImageSource:
         points, labels = POINTS_OF[name]()
-        classes = [] if labels is None else [str(mode) for mode in np.unique(labels)]
-        return in_memory(points.reshape(-1, 1, 1, 2), labels, classes)
+        return in_memory(points.reshape(-1, 1, 1, 2), labels, class_names)
 
-    return open_points
+    return DataFormat(1, 2, bounded=False, class_names=class_names), open_points
 
 
 DATA_SETS: dict[str, tuple[DataFormat, Open]] = {
-    "digits": (DataFormat(16, 1), open_digits),
-    "mnist": (DataFormat(32, 1), MNIST.open),
-    "fashion_mnist": (DataFormat(32, 1), FASHION_MNIST.open),
-    "svhn": (DataFormat(32, 3), open_svhn),
-    "cifar10": (DataFormat(32, 3), open_cifar10),
-    **{name: (_POINTS, _open_points(name)) for name in POINTS_OF},
+    "digits": (DataFormat(16, 1, class_names=digits.CLASS_NAMES), digits.open_digits),
+    "mnist": (DataFormat(32, 1, class_names=MNIST.class_names), MNIST.open),
+    "fashion_mnist": (DataFormat(32, 1, class_names=FASHION_MNIST.class_names), FASHION_MNIST.open),
+    "svhn": (DataFormat(32, 3, class_names=svhn.CLASS_NAMES), svhn.open_svhn),
+    "cifar10": (DataFormat(32, 3, class_names=cifar.CLASS_NAMES), cifar.open_cifar10),
+    **{name: _points(name) for name in POINTS_OF},
 }
 _PATTERNS = ("folder:PATH", "tfrecord:GLOB")
 
@@ -71,8 +72,8 @@ def data_format(name: str) -> DataFormat:
         UsageError: there is no set of that name (the message lists the known ones), no folder, or no file.
 
     Example:
-        >>> data_format("svhn")
-        DataFormat(image_size=32, channels=3, bounded=True)
+        >>> data_format("swissroll")
+        DataFormat(image_size=1, channels=2, bounded=False, class_names=())
     """
     kind, place = _split(name)
     if kind == "folder":
@@ -82,10 +83,33 @@ def data_format(name: str) -> DataFormat:
         check_glob(place)
         return ENCODED
     if kind == "own":
-        side, _, channels = open_own(place).image_shape
-        return DataFormat(side, channels)
+        source = open_own(place)
+        side, _, channels = source.image_shape
+        return DataFormat(side, channels, class_names=source.class_names)
     known = {known_name: known_format for known_name, (known_format, _) in DATA_SETS.items()}
     return choose("data set", name, known | dict.fromkeys(_PATTERNS, ENCODED))
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """Name the classes of a set, by label; without its files where it is a known one.
+
+    Returns:
+        A name for each of the K classes; empty if the images have no labels.
+
+    Raises:
+        UsageError: no such set or place.
+        DataError: a folder or file cannot be read.
+
+    Example:
+        >>> class_names("svhn")[-1], class_names("swissroll")
+        ('9', ())
+    """
+    kind, place = _split(name)
+    if kind == "folder":
+        return folder_classes(place)
+    if kind == "tfrecord":
+        return tfrecord_classes(place)
+    return data_format(name).class_names
 
 
 def open_data(
@@ -143,7 +167,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _check_shape(name: str, known: DataFormat, image_size: int, channels: int) -> None:
-    fixed = known == _POINTS or is_reference(name)
+    fixed = not known.bounded or is_reference(name)
     if image_size < 1 or (fixed and image_size != known.image_size):
         expected = f"{known.image_size} of {shown(name)}" if fixed else "1 or more"
         raise UsageError(

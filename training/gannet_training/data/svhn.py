@@ -11,6 +11,7 @@ from gannet_training.data.known import fetch, find
 from gannet_training.data.source import ImageSource
 
 _SIDE, _CLASSES = 32, 10
+CLASS_NAMES = numbered(_CLASSES)
 _FILE = Published(
     "train_32x32.mat",
     "http://ufldl.stanford.edu/housenumbers/train_32x32.mat",
@@ -30,7 +31,7 @@ def open_svhn(image_size: int, root: Path | None = None) -> ImageSource:
     """
     path = find("svhn", [_FILE.name], root) or fetch("svhn", _FILE, root)
     images, labels = _read(path)
-    return from_pixels(images, labels, numbered(_CLASSES), image_size)
+    return from_pixels(images, labels, CLASS_NAMES, image_size)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:

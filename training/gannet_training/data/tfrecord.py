@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from gannet_client.errors import UsageError
 from gannet_training.data.crc32c import masked_crc32c
-from gannet_training.data.encoded import MOST_BYTES, Candidate, open_encoded
+from gannet_training.data.encoded import MOST_BYTES, Candidate, candidate_classes, open_encoded
 from gannet_training.data.errors import DataError, shown
 from gannet_training.data.index import Place, Stamp
 from gannet_training.data.source import ImageSource
@@ -58,6 +58,16 @@ def open_tfrecord(pattern: str, image_size: int, channels: int, index: Path | No
     paths = check_glob(pattern)
     found = (candidate for path in paths for candidate in _candidates(path))
     return open_encoded(f"tfrecord:{os.path.abspath(pattern)}", found, index, image_size, channels)
+
+
+def tfrecord_classes(pattern: str) -> tuple[str, ...]:
+    """Name the classes in TFRecord files, which are read for it; empty if there are none.
+
+    Raises:
+        UsageError: no file matches.
+        DataError: a file is compressed.
+    """
+    return candidate_classes(candidate for path in check_glob(pattern) for candidate in _candidates(path))
 
 
 def _candidates(path: str) -> Iterator[Candidate]:
