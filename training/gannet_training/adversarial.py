@@ -286,7 +286,7 @@ class AdversarialModel(keras.Model):
 
     def _apply(self, optimizer: Optimizer, gradients: Gradients, network: keras.Model, name: str) -> None:
         gradients = dense(gradients)
-        # Of this replica's rows alone: the sum over replicas happens within the optimizer.
+        # Of this replica alone: the sum over replicas happens within the optimizer.
         norm = self.guard.unscaled(tf.linalg.global_norm(gradients)) * self._replicas
         self.measures.record(**{name: norm})
         self.guard.apply(optimizer, gradients, network.trainable_variables)
