@@ -203,7 +203,7 @@ class AdversarialModel(keras.Model):
                 with tape.stop_recording():
                     self._train_discriminator(last, fakes, regularize)
                 loss = self._generator_loss(last, fakes)
-            gradients = tape.gradient(loss, self.generator.trainable_variables)
+            gradients = dense(tape.gradient(loss, self.generator.trainable_variables))
         else:
             self._train_discriminator(last, None, regularize)
             gradients = accumulate(self._generator_gradients, last, self.micro_batches)
@@ -239,7 +239,7 @@ class AdversarialModel(keras.Model):
         d_real, d_fake = (ops.mean(ops.sigmoid(logits)) for logits in (real_logits, fake_logits))
         self.measures.record(d_real=d_real, d_fake=d_fake)
         self.measures.record(d_loss_real=real_loss, d_loss_fake=fake_loss, d_loss=loss)
-        return tape.gradient(total, self.discriminator.trainable_variables)
+        return dense(tape.gradient(total, self.discriminator.trainable_variables))
 
     def _penalties(self, batch: Batch, fakes: tf.Tensor, regularize: bool) -> tf.Tensor | float:
         def discriminate(images: tf.Tensor) -> tf.Tensor:
@@ -259,7 +259,7 @@ class AdversarialModel(keras.Model):
     def _generator_gradients(self, batch: Batch) -> Gradients:
         with tf.GradientTape() as tape:
             loss = self._generator_loss(batch, self._generate(batch))
-        return tape.gradient(loss, self.generator.trainable_variables)
+        return dense(tape.gradient(loss, self.generator.trainable_variables))
 
     def _generator_loss(self, batch: Batch, fakes: tf.Tensor) -> tf.Tensor:
         fake_logits = self._judge(batch, fakes, FAKE)
@@ -285,7 +285,6 @@ class AdversarialModel(keras.Model):
         return (values, batch["labels"]) if self.classes else values
 
     def _apply(self, optimizer: Optimizer, gradients: Gradients, network: keras.Model, name: str) -> None:
-        gradients = dense(gradients)
         # Of this replica alone: the sum over replicas happens within the optimizer.
         norm = self.guard.unscaled(tf.linalg.global_norm(gradients)) * self._replicas
         self.measures.record(**{name: norm})

@@ -20,7 +20,7 @@ def accumulate(gradients_of: Callable[[Batch], Gradients], batch: Batch, parts: 
     cut = {name: tf.split(value, parts) for name, value in batch.items()}
     total: Gradients = []
     for place in range(parts):
-        gradients = dense(gradients_of({name: values[place] for name, values in cut.items()}))
+        gradients = gradients_of({name: values[place] for name, values in cut.items()})
         total = [sum(pair) for pair in zip(total, gradients, strict=True)] if total else gradients
     return [gradient / parts for gradient in total]
 

@@ -24,6 +24,7 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 @click.option(
     "--conditional",
     is_flag=True,
+    default=None,
     envvar="GANNET_CONDITIONAL",
     help="A model of your own takes classes=K and learns the classes of the data set.",
 )
@@ -50,9 +51,6 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, as JSON, and stop.")
 @setting_options
 def train(
-    model: str,
-    data: str | None,
-    conditional: bool,
     out: Path,
     config: Path | None,
     strategy: str,
@@ -74,7 +72,6 @@ def train(
     from gannet_training.cluster import choose_cluster
     from gannet_training.run import Run
 
-    flags |= {"model": model, "data": data, "conditional": conditional or None}
     flags["options"] = read_options(options) or None
     settings = {**(read_settings(config) if config else {}), **_spoken(flags)}
     cluster = None if dry_run else choose_cluster(strategy)
@@ -107,13 +104,7 @@ def train(
         click.echo(json.dumps(plan(resolved), indent=2))
         return
     started = time.perf_counter()
-    run = train_run(
-        resolved,
-        out,
-        strategy=chosen,
-        fresh=fresh,
-        checkpoint_every=checkpoint_every,
-    )
+    run = train_run(resolved, out, strategy=chosen, fresh=fresh, checkpoint_every=checkpoint_every)
     if cluster is not None and not cluster.is_chief:
         return
     click.echo(f"{run.path} is at step {resolved.steps} after {time.perf_counter() - started:.0f} s")
