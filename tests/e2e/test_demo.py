@@ -51,7 +51,7 @@ def test_it_leaves_pictures_and_no_process(tmp_path: Path) -> None:
 def test_an_interruption_leaves_no_process(tmp_path: Path, how: str) -> None:
     with start(tmp_path) as demo:
         assert demo.stderr
-        while "Epoch 1" not in (line := demo.stderr.readline()):
+        while "training" not in (line := demo.stderr.readline()):
             assert line, "the demo ended before it trained"
         if how == "Ctrl-C":
             os.killpg(demo.pid, signal.SIGINT)

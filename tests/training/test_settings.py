@@ -46,7 +46,7 @@ def test_a_dry_run_tells_what_it_would_cost(resolved: Callable[..., dict[str, An
     discriminator = (64 * 16 + 16) + (16 * 16 + 16) + (16 + 1)
     assert (plan["generator_parameters"], plan["discriminator_parameters"]) == (generator, discriminator)
     weights = 4 * (3 * generator + generator + 3 * discriminator)
-    assert weights < plan["checkpoint_bytes"] < weights + 200
+    assert weights < plan["checkpoint_bytes"] < weights + 400
     assert plan["memory_bytes"] > plan["checkpoint_bytes"]
     larger = resolved(
         "--data", "digits", "--image-size", 8, "--width", 4, "--latent-dim", 10, "--batch-size", 128

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from gannet_training.adversarial import AdversarialModel
     from gannet_training.config import TrainConfig
     from gannet_training.fused_adam import FusedAdam
+    from gannet_training.health import Health
     from gannet_training.pipeline import batches
     from gannet_training.run import Run
     from gannet_training.sampling import sample
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdversarialModel",
     "FusedAdam",
+    "Health",
     "Run",
     "TrainConfig",
     "batches",
@@ -28,6 +30,7 @@ __all__ = [
 _LAZY = {
     "AdversarialModel": "adversarial",
     "FusedAdam": "fused_adam",
+    "Health": "health",
     "Run": "run",
     "TrainConfig": "config",
     "batches": "pipeline",

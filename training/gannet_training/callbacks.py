@@ -1,16 +1,18 @@
 """What `fit` leaves in the run directory while it trains."""
 
-import time
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
 from gannet_client import images
+from gannet_training.choices import choose
+from gannet_training.event_log import EventLog
+from gannet_training.health import require_finite_weights
 from gannet_training.run import Run
 from gannet_training.sampling import GRID_PADDING, sample_grid
-
-_GRID = "step-{:08d}.png"
 
 
 class StopAtStep(keras.callbacks.Callback):
@@ -26,8 +28,26 @@ class StopAtStep(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class EpochUnderWay(keras.callbacks.Callback):
+    """Gives an epoch that an interruption cut the measures of its first part back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._under_way = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Recall what the checkpoint kept, once."""
+        if self._under_way:
+            self.model.standing.recall(self.model.measures)
+        self._under_way = False
+
+
 class Checkpoints(keras.callbacks.Callback):
-    """Saves a checkpoint every `interval` steps, and at the end."""
+    """Saves a checkpoint every `interval` steps, and at the end; stands behind all that judge an epoch.
+
+    At the last step of an epoch it waits until the epoch is judged: a run that resumed between the two would
+    leave the epoch out.
+    """
 
     def __init__(self, run: Run, interval: int) -> None:
         super().__init__()
@@ -41,56 +61,105 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save if the last checkpoint is old enough."""
-        if self.model.train_function.next_step - self._saved_at >= self._interval:
-            self._save()
+        if not (batch + 1 == self.params["steps"] or self.model.stop_training):
+            self._save_if_due()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """The same, for the last step of an epoch."""
+        self.model.standing.judged_step = self.model.step
+        self._save_if_due()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Save what came after the last checkpoint."""
         if self.model.step > self._saved_at:
             self._save()
 
+    def _save_if_due(self) -> None:
+        if self.model.train_function.next_step - self._saved_at >= self._interval:
+            self._save()
+
     def _save(self) -> None:
         self._saved_at = self.model.step
-        self._run.save_checkpoint(self.model, self._saved_at)
+        save_checkpoint(self._run, self.model)
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps a checkpoint of the epoch with the best measure so far.
+
+    Args:
+        run: that takes it.
+        metric: name of the measure.
+        mode: "min" if less is better, else "max".
+    """
+
+    def __init__(self, run: Run, metric: str, mode: str) -> None:
+        super().__init__()
+        self._run = run
+        self._metric = metric
+        self._sign = 1.0 if mode == "min" else -1.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save if the epoch was better than all before."""
+        value = float(choose("metric", self._metric, logs or {}))
+        best = self.model.standing.best
+        if math.isfinite(value) and (best is None or self._sign * (best[1] - value) > 0):
+            self.model.standing.best = (self.model.step, value)
+            save_checkpoint(self._run, self.model, best=True)
+
+
+def save_checkpoint(run: Run, model: Any, *, best: bool = False) -> None:
+    """Save a model in a run, with the sums of the epoch under way.
+
+    Args:
+        run: that takes the checkpoint.
+        model: made by :func:`gannet_training.build`.
+        best: save it as the best, beside the last ones.
+
+    Raises:
+        Unhealthy: a weight is not finite.
+        GannetError: the disk does not take it.
+    """
+    require_finite_weights(model)
+    model.standing.note(model.measures)
+    if best:
+        run.save_best(model)
+    else:
+        run.save_checkpoint(model, model.step)
 
 
 class RunLog(keras.callbacks.Callback):
-    """Writes losses and a grid of the same latents every epoch: `metrics.jsonl`, `samples/`, TensorBoard."""
+    """Writes the measures and a grid of the same latents every epoch, for TensorBoard as well."""
 
-    def __init__(self, run: Run, batch_size: int) -> None:
+    def __init__(self, run: Run, events: EventLog) -> None:
         super().__init__()
         self._run = run
-        self._batch_size = batch_size
+        self._events = events
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the log; show where training starts."""
-        self._writer = tf.summary.create_file_writer(str(self._run.logs))
-        self._resume_clock()
+        """Show where training starts."""
         if self.model.step == 0:
             self._draw_grid(0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log the means of the epoch."""
-        step, seconds = self.model.step, time.perf_counter() - self._started
-        speed = (step - self._step) * self._batch_size / seconds
-        scalars = {name: float(value) for name, value in (logs or {}).items()}
-        record = {"step": step, "epoch": epoch + 1, **scalars, "images_per_second": round(speed, 1)}
-        self._run.append_metrics(record)
-        with self._writer.as_default(step=step):
-            for name, value in {**scalars, "images_per_second": speed}.items():
-                tf.summary.scalar(name, value)
+        """Log the epoch."""
+        step, values = self.model.step, {**_finite(logs or {}), **self._learning_rates()}
+        self._run.append_metrics({"step": step, "epoch": epoch + 1, **values})
+        self._events.write_scalars(step, values)
         self._draw_grid(step)
-        self._resume_clock()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the log."""
-        self._writer.close()
-
-    def _resume_clock(self) -> None:
-        self._started, self._step = time.perf_counter(), self.model.step
+    def _learning_rates(self) -> dict[str, float]:
+        optimizers = {"g": self.model.optimizer, "d": self.model.discriminator_optimizer}
+        return {
+            f"{name}_learning_rate": float(str(np.asarray(optimizer.learning_rate)))
+            for name, optimizer in optimizers.items()
+        }
 
     def _draw_grid(self, step: int) -> None:
         picture = images.grid(sample_grid(self.model), padding=GRID_PADDING)
-        images.save_png(picture, self._run.samples / _GRID.format(step))
-        with self._writer.as_default(step=step):
-            tf.summary.image("samples", picture[None])
+        images.save_png(picture, self._run.sample_grid(step))
+        self._events.write_picture(step, "samples", picture)
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, float | None]:
+    """Values that JSON can express."""
+    return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}

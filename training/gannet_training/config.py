@@ -75,6 +75,12 @@ class TrainConfig(BaseModel):
     init_from: str = Field(
         default="", description="Run directory or .keras file whose weights to start from."
     )
+    best_metric: str = Field(
+        default="sliced_wasserstein",
+        description="Measure of an epoch by which the best checkpoint is kept: a name in metrics.jsonl, or a "
+        "function of yours from drawn images to a number, package.module:function.",
+    )
+    best_mode: Literal["min", "max"] = Field(default="min", description="Which of its values is the best.")
     options: dict[str, bool | int | float | str] = Field(
         default={}, description="Arguments for a factory of your own."
     )

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from gannet_export import export
+from gannet_training.restoring import LATEST
 from gannet_training.run import Run
 from gannet_training.trainer import load
 
 
-def export_run(run: Run, models: Path, name: str, *, version: int | None = None) -> Path:
+def export_run(
+    run: Run, models: Path, name: str, *, version: int | None = None, checkpoint: str = LATEST
+) -> Path:
     """Export the moving average of a run's generator, with the run's configuration in the model card.
 
     Args:
@@ -15,16 +18,17 @@ def export_run(run: Run, models: Path, name: str, *, version: int | None = None)
         models: the models directory.
         name: of the model.
         version: the number to take; by default the next free one.
+        checkpoint: "latest", "best" or a step.
 
     Returns:
         The version directory.
 
     Raises:
-        ModelError: the run has no checkpoint.
+        ModelError: the run has no such checkpoint.
         ExportRefused: the check failed; nothing was published.
         UsageError: the name, the version or the directory cannot be used.
     """
-    config, model = run.config(), load(run)
+    config, model = run.config(), load(run, checkpoint)
     training = {**config.model_dump(), "steps": model.step}
     return export(
         model.ema_generator,

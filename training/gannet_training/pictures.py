@@ -1,15 +1,25 @@
 """The pictures that sum up a run: its losses, and the same latents over time."""
 
 import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gannet_client import images
 from gannet_training.run import Run
 from gannet_training.sampling import GRID_PADDING
+from gannet_training.storage import write_atomically
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PROGRESS_ROWS = 8
+FRAMES, FRAME_MS, LAST_FRAME_MS = 40, 150, 2000
+FRAME_SIDES = (256, 512)
+"""Of the animation, in pixels: small grids are enlarged to at least, large ones reduced to at most."""
 _CURVES = {"d_loss": "discriminator", "g_loss": "generator"}
 
 
@@ -18,7 +28,7 @@ def draw_losses(run: Run, path: Path) -> Path:
 
     Args:
         run: with at least one epoch behind it.
-        path: of the PNG; its directory is made.
+        path: of the PNG.
     """
     from matplotlib.figure import Figure
 
@@ -29,8 +39,9 @@ def draw_losses(run: Run, path: Path) -> Path:
         axes.plot([record["step"] for record in records], [record[name] for record in records], label=label)
     axes.set(xlabel="step", ylabel="loss (mean of the epoch)", title=f"Losses of {run.path.name}")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    png = io.BytesIO()
+    figure.savefig(png, dpi=110)
+    write_atomically(path, png.getvalue())
     return path
 
 
@@ -41,17 +52,52 @@ def draw_progress(run: Run, path: Path) -> Path:
         run: with sample grids.
         path: of the PNG; its directory is made.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    grids = sorted(run.samples.glob("step-*.png"))
-    chosen = sorted({round(place) for place in np.linspace(0, len(grids) - 1, PROGRESS_ROWS)})
     height = run.config().image_size + GRID_PADDING
-    strips = []
-    for place in chosen:
-        # A grid that a full disk cut short is no reason to fail after training.
-        with contextlib.suppress(UnidentifiedImageError), Image.open(grids[place]) as picture:
-            strips.append(np.atleast_3d(np.asarray(picture))[:height])
+    strips = [np.atleast_3d(np.asarray(grid))[:height] for grid in _grids(run, PROGRESS_ROWS)]
     if not strips:
         return path
     last = np.full_like(strips[0][:GRID_PADDING], 255)
     return images.save_png(np.concatenate([*strips, last]), path)
+
+
+def draw_animation(run: Run, path: Path) -> Path:
+    """Show the sample grids one after the other, as a GIF that repeats and rests at the last.
+
+    Args:
+        run: with sample grids.
+        path: of the GIF.
+    """
+    frames = [_resized(grid) for grid in _grids(run, FRAMES)]
+    if not frames:
+        return path
+    gif = io.BytesIO()
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    frames[0].save(
+        gif, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False
+    )
+    write_atomically(path, gif.getvalue())
+    return path
+
+
+def _grids(run: Run, at_most: int) -> Iterator["Image"]:
+    """So many sample grids, evenly chosen, the first and the last among them."""
+    from PIL import Image
+
+    files = sorted(run.samples.glob("step-*.png"))
+    for place in sorted({round(place) for place in np.linspace(0, len(files) - 1, at_most)} if files else ()):
+        # A grid that a full disk cut short is no reason to fail after training.
+        with contextlib.suppress(OSError, SyntaxError), Image.open(files[place]) as picture:
+            picture.load()
+            yield picture
+
+
+def _resized(grid: "Image") -> "Image":
+    from PIL import Image
+
+    smallest, largest = FRAME_SIDES
+    side = max(grid.size)
+    if side > largest:
+        factor = largest / side
+        return grid.resize((round(grid.width * factor), round(grid.height * factor)), Image.Resampling.BOX)
+    times = max(1, -(-smallest // side))
+    return grid.resize((grid.width * times, grid.height * times), Image.Resampling.NEAREST)

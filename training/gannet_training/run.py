@@ -2,28 +2,29 @@
 
 import contextlib
 import fcntl
-import io
 import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gannet_client.errors import GannetError, ModelError, UsageError
+from gannet_client.errors import ModelError, UsageError
 from gannet_training.config import TrainConfig
+from gannet_training.storage import PARTIAL, delete, save_weights, write_atomically
 
 KEPT_CHECKPOINTS = 3
 _CHECKPOINT = "step-{:08d}.weights.h5"
 _CHECKPOINT_NAME = re.compile(r"step-([0-9]+)\.weights\.h5")
+_BEST = "best.weights.h5"
+_GRID = "step-{:08d}.png"
+_GRID_NAME = re.compile(r"step-([0-9]+)\.png")
 _LOCK = ".lock"
-_PARTIAL = ".partial-"
 _ENTRIES = {
     *("checkpoints", "config.json", "data.jsonl", "logs", "losses.png", "metrics.jsonl"),
-    *("progress.png", "samples", _LOCK),
+    *("progress.gif", "progress.png", "samples", _LOCK),
 }
 """All that a run leaves in its directory: one with anything else in it is somebody else's."""
 
@@ -38,6 +39,10 @@ class Run:
     def samples(self) -> Path:
         """Sample grids, one PNG per epoch."""
         return self.path / "samples"
+
+    def sample_grid(self, step: int) -> Path:
+        """The sample grid of a step."""
+        return self.samples / _GRID.format(step)
 
     @property
     def logs(self) -> Path:
@@ -76,7 +81,7 @@ class Run:
                 run._delete()
             run._checkpoints.mkdir(parents=True, exist_ok=True)
             run.samples.mkdir(exist_ok=True)
-            _write_atomically(run._config, config.model_dump_json(indent=2) + "\n")
+            write_atomically(run._config, config.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise UsageError(
                 f"cannot write the run directory {path}: {error.strerror or error}; choose another --out"
@@ -148,7 +153,7 @@ class Run:
     def _foreign_entries(self) -> list[str]:
         try:
             found = set(os.listdir(self.path)) - _ENTRIES
-            return sorted(name for name in found if not name.startswith(_PARTIAL))
+            return sorted(name for name in found if not name.startswith(PARTIAL))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -212,6 +217,26 @@ class Run:
             )
         return checkpoints[-1][1]
 
+    def checkpoint(self, which: str) -> Path:
+        """Find a checkpoint.
+
+        Args:
+            which: "latest", "best", or the number of a step.
+
+        Raises:
+            ModelError: there is none; the message lists those that there are.
+        """
+        if which == "latest":
+            return self.latest_checkpoint()
+        best = self._checkpoints / _BEST
+        known = {str(step): path for step, path in self.checkpoints()}
+        if best.exists():
+            known["best"] = best
+        if which not in known:
+            kept = ", ".join(["latest", *known] if known else ["none"])
+            raise ModelError(f"the run {self.path} has no checkpoint '{which}', expected one of: {kept}")
+        return known[which]
+
     def save_checkpoint(self, model: Any, step: int) -> Path:
         """Write the weights and optimizers of a Keras model under the step's name; keep the last few.
 
@@ -221,16 +246,30 @@ class Run:
             GannetError: the disk does not take it.
         """
         target = self._checkpoints / _CHECKPOINT.format(step)
-        # Through memory: HDF5 crashes the process when its own file meets a full disk.
-        memory = _MemoryFile()
-        model.save_weights(memory)
-        try:
-            _write_atomically(target, memory.getvalue())
-            for _, old in self.checkpoints()[:-KEPT_CHECKPOINTS]:
-                old.unlink()
-        except OSError as error:
-            raise cannot_write(target, error) from error
+        save_weights(model, target)
+        delete([path for _, path in self.checkpoints()[:-KEPT_CHECKPOINTS]])
         return target
+
+    def save_best(self, model: Any) -> Path:
+        """Write a Keras model as the best of the run, in the place of the one before.
+
+        Raises:
+            GannetError: the disk does not take it.
+        """
+        target = self._checkpoints / _BEST
+        save_weights(model, target)
+        return target
+
+    def roll_back(self, model: Any, step: int) -> None:
+        """Make a Keras model the run's state at a step, and forget all that came after.
+
+        Raises:
+            GannetError: the disk does not take it.
+        """
+        # First the new, then the old: whenever the process is killed, there is a checkpoint.
+        save_weights(model, self._checkpoints / _CHECKPOINT.format(step))
+        delete([path for later, path in self.checkpoints() if later > step])
+        self.forget_after(step)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add one line to `metrics.jsonl`."""
@@ -248,33 +287,8 @@ class Run:
                     yield record
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics of later steps, which a resumed run makes again."""
+        """Drop the metrics and sample grids of later steps, which a resumed run makes again."""
         kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
-        _write_atomically(self.metrics, "".join(kept))
-
-
-class _MemoryFile(io.BytesIO):
-    """A file in memory under a name that Keras takes for one of weights."""
-
-    def __str__(self) -> str:
-        return "memory.weights.h5"
-
-
-def cannot_write(path: Path, error: OSError) -> GannetError:
-    """Say that the disk did not take a file of a run, and that nothing else is lost."""
-    return GannetError(
-        f"cannot write {path}: {error.strerror or error}; make room and give the same command again: "
-        "it continues from the last checkpoint"
-    )
-
-
-def _write_atomically(path: Path, content: str | bytes) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        write_atomically(self.metrics, "".join(kept))
+        names = {path: _GRID_NAME.fullmatch(path.name) for path in self.samples.iterdir()}
+        delete([path for path, match in names.items() if match and int(match[1]) > step])

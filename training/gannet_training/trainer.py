@@ -3,23 +3,26 @@
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from gannet_client.errors import GannetError, ModelError, UsageError
+from gannet_client.errors import GannetError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
 from gannet_training.data import ImageSource, open_data
-from gannet_training.fitting import Fit
+from gannet_training.fitting import ROLL_BACKS, Fit, require_metric
 from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
-from gannet_training.pictures import draw_losses, draw_progress
+from gannet_training.pictures import draw_animation, draw_losses, draw_progress
 from gannet_training.precision import computing_in
-from gannet_training.run import Run, cannot_write
+from gannet_training.restoring import LATEST, restore, state
+from gannet_training.run import Run
 from gannet_training.scratch import ScratchRun
+from gannet_training.standing import Standing
+from gannet_training.storage import cannot_write
 from gannet_training.warm_start import is_run, saved_generator, warm_start
 from gannet_training.workers import Workers
 
@@ -49,18 +52,23 @@ def build(config: TrainConfig) -> AdversarialModel:
         options = config.model_dump(include=MODEL_OPTIONS)
         model = AdversarialModel(generator, discriminator, classes=len(config.class_names), **options)
     model.compile(*optimizers(config), steps_per_execution=config.steps_per_execution)
+    model.standing = Standing(model.measures)
     return model
 
 
-def load(run: Run) -> AdversarialModel:
-    """Build a run's model, in full precision, and restore its latest checkpoint that is whole.
+def load(run: Run, checkpoint: str = LATEST) -> AdversarialModel:
+    """Build a run's model, in full precision, and restore a checkpoint.
+
+    Args:
+        run: with a checkpoint.
+        checkpoint: "latest" for the newest that is whole, "best" for that of the best epoch, or a step.
 
     Raises:
-        ModelError: the run has no checkpoint that can be restored.
+        ModelError: the run has no such checkpoint, or it cannot be restored.
     """
-    run.latest_checkpoint()
+    run.checkpoint(checkpoint)
     model = build(run.config().model_copy(update={"precision": "float32"}))
-    _restore(model, run)
+    restore(model, run, checkpoint)
     return model
 
 
@@ -71,6 +79,9 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     fresh: bool = False,
     checkpoint_every: int = CHECKPOINT_INTERVAL,
+    on_symptom: str = "warn",
+    roll_backs: int = ROLL_BACKS,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train a run up to `config.steps`, from its latest checkpoint if it has one.
 
@@ -80,12 +91,19 @@ def train(
         strategy: where to compute; by default on one device.
         fresh: delete an existing run first.
         checkpoint_every: steps from one checkpoint to the next; the last step has one in any case.
+        on_symptom: what to do about a symptom, see :class:`gannet_training.health.Health`: "warn" logs it,
+            "stop" ends training, "roll-back" goes back to before it began. A term that is not finite ends
+            training in the case of "warn", too.
+        roll_backs: after so many of them, a symptom ends training.
+        callbacks: of your own; what they add to the `logs` of an epoch is logged as its measures are, and
+            can be `config.best_metric`.
 
     Returns:
-        The run, complete, with `losses.png` and `progress.png`.
+        The run, complete, with `losses.png`, `progress.png` and `progress.gif`.
 
     Raises:
         UsageError: the configuration cannot be trained, or the directory holds another run.
+        Unhealthy: a symptom ended training.
     """
     strategy = strategy or tf.distribute.get_strategy()
     if config.batch_size % strategy.num_replicas_in_sync:
@@ -99,21 +117,26 @@ def train(
     with workers.watched():
         with strategy.scope():
             model = build(config)
+        if not callbacks:
+            require_metric(config.best_metric, model)
         # Outside of the scope, in which every worker has to take part.
         if workers.is_chief and config.init_from and (fresh or not Run(out).checkpoints()):
             _start_from(model, Path(config.init_from))
         with _prepared(workers, config, out, fresh) as run:
             source = _open_data(workers, config, out)
             _resume(model, run)
-            workers.take_from_chief(_state(model))
-            with _kept_when_interrupted(model, run):
-                if model.step < config.steps:
-                    Fit(model, source, run, config, checkpoint_every, workers)()
-                if workers.is_chief:
-                    draw_losses(run, run.path / "losses.png")
-                    draw_progress(run, run.path / "progress.png")
+            workers.take_from_chief(state(model))
+            Fit(model, source, run, config, checkpoint_every, on_symptom, roll_backs, callbacks, workers)()
+            if workers.is_chief:
+                _draw(run)
             workers.wait()
     return Run(out)
+
+
+def _draw(run: Run) -> None:
+    draw_losses(run, run.path / "losses.png")
+    draw_progress(run, run.path / "progress.png")
+    draw_animation(run, run.path / "progress.gif")
 
 
 @contextlib.contextmanager
@@ -184,40 +207,8 @@ def _start_from(model: AdversarialModel, source: Path) -> None:
     warm_start(model, networks, str(source))
 
 
-def _state(model: AdversarialModel) -> list[keras.Variable]:
-    """Everything that a checkpoint holds."""
-    return [*model.weights, *model.optimizer.variables, *model.discriminator_optimizer.variables]
-
-
 def _resume(model: AdversarialModel, run: Run) -> None:
     if run.checkpoints():
-        _restore(model, run)
+        restore(model, run)
         log.info("resuming %s at step %d", run.path, model.step)
     run.forget_after(model.step)
-
-
-def _restore(model: AdversarialModel, run: Run) -> None:
-    for step, checkpoint in reversed(run.checkpoints()):
-        try:
-            model.load_weights(checkpoint)
-        except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).splitlines() or [repr(error)])[0]
-            log.warning("cannot restore %s (%s); going back to the checkpoint before", checkpoint, reason)
-        else:
-            if model.step != step:
-                raise ModelError(
-                    f"{checkpoint} holds step {model.step}; it was renamed, give it its name back"
-                )
-            return
-    raise ModelError(f"no checkpoint of the run {run.path} can be restored; use --fresh to start anew")
-
-
-@contextlib.contextmanager
-def _kept_when_interrupted(model: AdversarialModel, run: Run) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        if model.step:
-            run.save_checkpoint(model, model.step)
-        log.info("stopped at step %d; the same command continues", model.step)
-        raise

@@ -1,12 +1,14 @@
 """What the processes of a job do together, once TensorFlow has connected them."""
 
 import contextlib
+import json
 import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import Any
 
 import keras
 import numpy as np
@@ -87,6 +89,15 @@ class Workers:
         mine[self._cluster.rank] = value
         return [int(number) for number in self._sum(tf.constant(mine))]
 
+    def from_chief(self, value: Any) -> Any:
+        """Give every process the value that the chief has: what JSON can express, NaN among it."""
+        if self._cluster is None:
+            return value
+        mine = np.frombuffer(json.dumps(value).encode() if self.is_chief else b"", np.uint8)
+        length = self.all_of(len(mine))[0]
+        text = self._sum(tf.constant(mine if self.is_chief else np.zeros(length), tf.int32))
+        return json.loads(text.numpy().astype(np.uint8).tobytes())
+
     @contextlib.contextmanager
     def chief_first(self) -> Iterator[None]:
         """Run a block in the chief, and when it is done in all others."""
@@ -139,6 +150,25 @@ class Workers:
         callback = _StopTogether(self)
         with callback.listening():
             yield [callback]
+
+
+class Agreement(keras.callbacks.Callback):
+    """Gives every process the chief's measures of an epoch, so that all decide the same upon them.
+
+    Speeds differ between processes, and pictures in their last bits.
+
+    Args:
+        workers: that train.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        super().__init__()
+        self._workers = workers
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Take the chief's."""
+        if logs is not None:
+            logs.update(self._workers.from_chief({name: float(value) for name, value in logs.items()}))
 
 
 class _StopTogether(keras.callbacks.Callback):

@@ -12,15 +12,21 @@ import click
 )
 @click.option("--name", required=True, help="Name of the model.")
 @click.option("--version", type=int, help="Number to take.  [default: the next free one]")
-def export(run: Path, models: Path, name: str, version: int | None) -> None:
-    """Export a run's latest checkpoint as a version that TensorFlow Serving serves.
+@click.option(
+    "--checkpoint",
+    default="latest",
+    show_default=True,
+    help="latest, best (by the run's --best-metric) or the number of a step.",
+)
+def export(run: Path, models: Path, name: str, version: int | None, checkpoint: str) -> None:
+    """Export a run's checkpoint as a version that TensorFlow Serving serves.
 
     The version is checked before it appears; a failed check publishes nothing.
     """
     from gannet_training.run import Run
 
     opened = Run.open(run)
-    opened.latest_checkpoint()
+    opened.checkpoint(checkpoint)
 
     from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
 
@@ -29,5 +35,5 @@ def export(run: Path, models: Path, name: str, version: int | None) -> None:
     start_tensorflow()
     from gannet_training.exporting import export_run
 
-    click.echo(export_run(opened, models, name, version=version))
+    click.echo(export_run(opened, models, name, version=version, checkpoint=checkpoint))
     click.echo(f"next: gannet serve {models}", err=True)

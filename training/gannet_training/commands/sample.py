@@ -17,8 +17,16 @@ import click
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Directory for one PNG per seed.")
 @click.option("--grid", type=click.Path(path_type=Path), help="File for one PNG of all.")
-def sample(run: Path, seeds: str, classes: tuple[str, ...], out: Path | None, grid: Path | None) -> None:
-    """Draw images from a run's latest checkpoint.
+@click.option(
+    "--checkpoint",
+    default="latest",
+    show_default=True,
+    help="latest, best (by the run's --best-metric) or the number of a step.",
+)
+def sample(
+    run: Path, seeds: str, classes: tuple[str, ...], out: Path | None, grid: Path | None, checkpoint: str
+) -> None:
+    """Draw images from a run's checkpoint.
 
     A model that has classes draws the class from the seed, unless it is given.
     """
@@ -33,7 +41,7 @@ def sample(run: Path, seeds: str, classes: tuple[str, ...], out: Path | None, gr
     if out is None and grid is None:
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
     opened = Run.open(run)
-    opened.latest_checkpoint()
+    opened.checkpoint(checkpoint)
     names = opened.config().class_names
     labels = resolve_labels(one_or_each(classes), names, len(chosen), f"the run {run}")
 
@@ -44,7 +52,7 @@ def sample(run: Path, seeds: str, classes: tuple[str, ...], out: Path | None, gr
     from gannet_training.sampling import sample as draw
     from gannet_training.trainer import load
 
-    model = load(opened)
+    model = load(opened, checkpoint)
     drawn = draw(model.ema_generator, chosen, model.latent_dim, classes=model.classes, labels=labels)
     if out is not None:
         for name, image in zip(file_names(chosen, labels), drawn, strict=True):

@@ -11,6 +11,7 @@ import click
 from gannet_training.imports import is_reference
 from gannet_training.settings import read_options, read_settings, setting_options
 
+ON_SYMPTOM = ("warn", "stop", "roll-back")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 
 
@@ -47,6 +48,20 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="In steps."
 )
+@click.option(
+    "--on-symptom",
+    type=click.Choice(ON_SYMPTOM),
+    default="warn",
+    show_default=True,
+    help="What to do when training goes wrong; a term that is not finite stops it in any case.",
+)
+@click.option(
+    "--roll-backs",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Stop after so many, with --on-symptom roll-back.",
+)
 @click.option("--fresh", is_flag=True, help="Delete an existing run in --out and start anew.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, as JSON, and stop.")
 @setting_options
@@ -57,6 +72,8 @@ def train(
     replicas: int | None,
     wait: float,
     checkpoint_every: int,
+    on_symptom: str,
+    roll_backs: int,
     fresh: bool,
     dry_run: bool,
     options: tuple[str, ...],
@@ -104,7 +121,15 @@ def train(
         click.echo(json.dumps(plan(resolved), indent=2))
         return
     started = time.perf_counter()
-    run = train_run(resolved, out, strategy=chosen, fresh=fresh, checkpoint_every=checkpoint_every)
+    run = train_run(
+        resolved,
+        out,
+        strategy=chosen,
+        fresh=fresh,
+        checkpoint_every=checkpoint_every,
+        on_symptom=on_symptom,
+        roll_backs=roll_backs,
+    )
     if cluster is not None and not cluster.is_chief:
         return
     click.echo(f"{run.path} is at step {resolved.steps} after {time.perf_counter() - started:.0f} s")
