@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def gpu() -> None:
     if not tf.config.list_physical_devices("GPU"):
-        for item in items:
-            item.add_marker(pytest.mark.skip(reason="no GPU"))
+        pytest.skip("no GPU")

@@ -68,6 +68,21 @@ def test_a_file_that_is_wrong(gannet: Gannet, tmp_path: Path, text: str, message
     assert (code, error.count("\n")) == (2, 1)
 
 
+def test_the_configuration_of_a_run_makes_it_again(gannet: Gannet, tmp_path: Path) -> None:
+    flags = ("--data", "digits", "--image-size", "8", "--width", "4", "--beta-1", "0.3", "--dry-run")
+    code, planned, error = gannet("train", "cgan", "--out", tmp_path / "run", *flags)
+    assert code == 0, error
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(planned)["config"]))
+    code, again, error = gannet("train", "cgan", "--out", tmp_path / "run", "--config", file, "--dry-run")
+    assert code == 0, error
+    assert json.loads(again) == json.loads(planned)
+    file.write_text("[1]")
+    code, _, error = gannet("train", "cgan", "--out", tmp_path / "run", "--config", file)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "an object of settings" in error
+
+
 def test_data_is_needed(gannet: Gannet, tmp_path: Path) -> None:
     code, _, error = gannet("train", "gan", "--out", tmp_path / "run")
     assert (code, error) == (

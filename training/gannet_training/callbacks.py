@@ -12,7 +12,7 @@ from gannet_training.choices import choose
 from gannet_training.event_log import EventLog
 from gannet_training.health import require_finite_weights
 from gannet_training.run import Run
-from gannet_training.sampling import GRID_PADDING, sample_grid
+from gannet_training.sampling import sample_grid
 
 
 class StopAtStep(keras.callbacks.Callback):
@@ -155,7 +155,7 @@ class RunLog(keras.callbacks.Callback):
         }
 
     def _draw_grid(self, step: int) -> None:
-        picture = images.grid(sample_grid(self.model), padding=GRID_PADDING)
+        picture = sample_grid(self.model)
         images.save_png(picture, self._run.sample_grid(step))
         self._events.write_picture(step, "samples", picture)
 

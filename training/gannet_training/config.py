@@ -72,6 +72,9 @@ class TrainConfig(BaseModel):
     steps_per_execution: int = Field(
         default=1, ge=1, description="Steps that run without a return to Python."
     )
+    jit_compile: bool = Field(
+        default=False, description="Compile the step with XLA, for one GPU; many times slower on a CPU."
+    )
     init_from: str = Field(
         default="", description="Run directory or .keras file whose weights to start from."
     )

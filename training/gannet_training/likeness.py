@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from gannet_export import to_pixels
 from gannet_training.data import ImageSource, data_errors
-from gannet_training.data.source import PIXEL_HALF_RANGE
-from gannet_training.sampling import sample
+from gannet_training.sampling import sample_values
 
 IMAGES, DIRECTIONS, SIDE = 128, 128, 32
 MEASURED = ("sliced_wasserstein", "diversity")
@@ -41,10 +41,10 @@ class Likeness(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw, and compare."""
-        pixels = sample(
+        values = sample_values(
             self.model.ema_generator, range(IMAGES), self.model.latent_dim, classes=self.model.classes
         )
-        drawn = _thinned(pixels / PIXEL_HALF_RANGE - 1.0)
+        drawn, pixels = _thinned(values), to_pixels(values).numpy()
         measures = {
             "sliced_wasserstein": sliced_wasserstein(self._real, drawn),
             "diversity": diversity(self._real, drawn),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gannet_client import images
+from gannet_training.data import is_point
 from gannet_training.run import Run
 from gannet_training.sampling import GRID_PADDING
 from gannet_training.storage import write_atomically
@@ -48,14 +49,19 @@ def draw_losses(run: Run, path: Path) -> Path:
 def draw_progress(run: Run, path: Path) -> Path:
     """Stack the first row of several sample grids: each column is one latent, improving downwards.
 
+    Maps of points stand side by side.
+
     Args:
         run: with sample grids.
         path: of the PNG; its directory is made.
     """
-    height = run.config().image_size + GRID_PADDING
-    strips = [np.atleast_3d(np.asarray(grid))[:height] for grid in _grids(run, PROGRESS_ROWS)]
-    if not strips:
+    config = run.config()
+    grids = [np.atleast_3d(np.asarray(grid)) for grid in _grids(run, PROGRESS_ROWS)]
+    if not grids:
         return path
+    if is_point((config.image_size, config.image_size, config.channels)):
+        return images.save_png(np.concatenate(grids, axis=1), path)
+    strips = [grid[: config.image_size + GRID_PADDING] for grid in grids]
     last = np.full_like(strips[0][:GRID_PADDING], 255)
     return images.save_png(np.concatenate([*strips, last]), path)
 

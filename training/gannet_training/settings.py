@@ -1,5 +1,6 @@
 """Where a setting comes from: its flag, then `GANNET_*`, then the TOML file, then the default."""
 
+import json
 import tomllib
 import types
 import typing
@@ -46,15 +47,18 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read settings from a TOML file: one key per field of :class:`TrainConfig`, no tables.
+    """Read settings from a TOML file, or a run's `config.json`: one key per field of :class:`TrainConfig`.
 
     Raises:
-        UsageError: the file cannot be read or is no TOML.
+        UsageError: the file cannot be read or holds something else.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError(f"expected an object of settings, received {text:.40}")
+        return found
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read the configuration {path}: {reason}") from error
 

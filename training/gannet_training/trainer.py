@@ -51,7 +51,7 @@ def build(config: TrainConfig) -> AdversarialModel:
         generator, discriminator = networks(config)
         options = config.model_dump(include=MODEL_OPTIONS)
         model = AdversarialModel(generator, discriminator, classes=len(config.class_names), **options)
-    model.compile(*optimizers(config), steps_per_execution=config.steps_per_execution)
+    model.compile(*optimizers(config), **config.model_dump(include={"steps_per_execution", "jit_compile"}))
     model.standing = Standing(model.measures)
     return model
 

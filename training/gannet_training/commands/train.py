@@ -29,7 +29,11 @@ STRATEGIES = ("auto", "single", "mirrored", "multiworker")
     envvar="GANNET_CONDITIONAL",
     help="A model of your own takes classes=K and learns the classes of the data set.",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file of settings; flags go first.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file of settings, or a run's config.json; flags go first.",
+)
 @click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),

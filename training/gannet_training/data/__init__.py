@@ -7,7 +7,7 @@
 
 from gannet_training.data.errors import DataError, data_errors
 from gannet_training.data.registry import DataFormat, class_names, data_format, open_data
-from gannet_training.data.source import ImageSource, in_memory
+from gannet_training.data.source import ImageSource, in_memory, is_point
 
 __all__ = [
     "DataError",
@@ -17,5 +17,6 @@ __all__ = [
     "data_errors",
     "data_format",
     "in_memory",
+    "is_point",
     "open_data",
 ]

@@ -15,8 +15,21 @@ if TYPE_CHECKING:
 PIXEL_HALF_RANGE = 127.5
 """A pixel p in 0 to 255 is the value p / 127.5 - 1, the inverse of the contract's `pixels`."""
 
+POINT_SHAPE = (1, 1, 2)
+"""What stands for an image in a toy mixture: x and y, in units of their own."""
+
 ReadPixels = Callable[[np.ndarray], np.ndarray]
 """From int64 [B] to uint8 [B, H, W, C]."""
+
+
+def is_point(image_shape: Sequence[int]) -> bool:
+    """Tell the points of a toy mixture, which have no bounds, from images.
+
+    Example:
+        >>> is_point((1, 1, 2)), is_point((32, 32, 3))
+        (True, False)
+    """
+    return tuple(image_shape) == POINT_SHAPE
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gannet_client.errors import UsageError
 from gannet_training.choices import choose
 from gannet_training.config import TrainConfig
+from gannet_training.data import is_point
 from gannet_training.imports import is_reference, load_callable
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def _gan(config: TrainConfig) -> Networks:
     from gannet_training.models.mlp import MLPDiscriminator, MLPGenerator
 
     shared = config.model_dump(include={"image_size", "channels", "width", "initializer"})
-    return MLPGenerator(latent_dim=config.latent_dim, **shared), MLPDiscriminator(**shared)
+    activation = "linear" if is_point((config.image_size, config.image_size, config.channels)) else "tanh"
+    generator = MLPGenerator(latent_dim=config.latent_dim, activation=activation, **shared)
+    return generator, MLPDiscriminator(**shared)
 
 
 def _cgan(config: TrainConfig) -> Networks:

@@ -18,7 +18,7 @@ def _dense(units: int, initializer: str) -> keras.layers.Layer:
 
 @keras.saving.register_keras_serializable("gannet")
 class MLPGenerator(Network):
-    """Draws images from noise through two hidden layers of ReLU, tanh at the end.
+    """Draws images, or points, from noise through two hidden layers of ReLU.
 
     Args:
         image_size: side of the square image in pixels.
@@ -26,8 +26,9 @@ class MLPGenerator(Network):
         latent_dim: width Z of the noise.
         width: a quarter of the units of a hidden layer.
         initializer: of every kernel, by name.
+        activation: of the output, by Keras' name: "tanh" for images, "linear" for points.
 
-    Input shape: [B, Z] of standard normal noise. Output shape: [B, H, W, C] in [-1, 1].
+    Input shape: [B, Z] of standard normal noise. Output shape: [B, H, W, C], in [-1, 1] with tanh.
 
     Example:
         >>> MLPGenerator(image_size=8, channels=1, latent_dim=5)(keras.ops.zeros([2, 5])).shape
@@ -42,6 +43,7 @@ class MLPGenerator(Network):
         latent_dim: int = 100,
         width: int = 64,
         initializer: str = "normal",
+        activation: str = "tanh",
         **kwargs: Any,
     ) -> None:
         shape = (image_size, image_size, channels)
@@ -51,7 +53,7 @@ class MLPGenerator(Network):
             _dense(UNITS_PER_WIDTH * width, initializer),
             keras.layers.ReLU(),
             _dense(math.prod(shape), initializer),
-            keras.layers.Activation("tanh", dtype=keras.config.floatx()),
+            keras.layers.Activation(activation, dtype=keras.config.floatx()),
             keras.layers.Reshape(shape),
         ]
         config = {
@@ -60,6 +62,7 @@ class MLPGenerator(Network):
             "latent_dim": latent_dim,
             "width": width,
             "initializer": initializer,
+            "activation": activation,
         }
         super().__init__(blocks, (latent_dim,), config, **kwargs)
 
