@@ -170,7 +170,8 @@ def test_roll_backs_come_to_an_end(
 ) -> None:
     options: dict[str, Any] = {"on_symptom": "roll-back", "roll_backs": 1, "checkpoint_every": 40}
     with pytest.raises(Unhealthy, match=r"saturated.*stopped after 1 roll-back, the checkpoint of step"):
-        train(game(**LOSING, steps=400), tmp_path / "run", **options)
+        config = game(**LOSING, steps=400, best_metric="d_loss", best_mode="max")
+        train(config, tmp_path / "run", **options)
     # It began after step 49. The last checkpoints are all of later steps, the best one is not.
     assert "saturated at step 196" in caplog.text
     assert "rolled back to step 49" in caplog.text
