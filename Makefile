@@ -62,6 +62,7 @@ bench: .venv/bench
 	test -d demo/run || $(BIN)/python scripts/demo.py
 	$(BIN)/python benchmarks/demo_quality.py
 	$(BIN)/python benchmarks/noise.py
+	$(BIN)/python benchmarks/export_speed.py
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/input_wait.py
 	$(BIN)/python benchmarks/memory.py

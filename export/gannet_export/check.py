@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,10 +16,22 @@ from gannet_export.noise import noise
 from gannet_export.servable import to_pixels
 
 ROWS_AT_ONCE = 64
-IMAGE_TOLERANCE = 1e-5
-"""Largest difference allowed between an exported image and the generator's own, in [-1, 1]."""
-PIXEL_TOLERANCE = 1
-"""The same in grey levels: a rounding boundary may fall between two equally good floats."""
+
+
+class Tolerance(NamedTuple):
+    """Largest difference allowed between what an export draws and the generator's own.
+
+    Attributes:
+        images: in [-1, 1].
+        pixels: in grey levels; a rounding boundary may fall between two equally good floats.
+    """
+
+    images: float
+    pixels: int
+
+
+TOLERANCES = {"float32": Tolerance(1e-5, 1), "bfloat16": Tolerance(2 / 127.5, 3)}
+"""By the precision of the export."""
 
 
 class ExportRefused(ModelError):
@@ -30,7 +42,14 @@ Rows = dict[str, np.ndarray]
 """Inputs or answers by name, a row each."""
 
 
-def check(directory: Path, generator: keras.Model, latent_dim: int, classes: int = 0) -> None:
+def check(
+    directory: Path,
+    generator: keras.Model,
+    latent_dim: int,
+    classes: int = 0,
+    *,
+    precision: str = "float32",
+) -> None:
     """Run every signature of a SavedModel and compare with the generator it came from.
 
     No row, one, several; of a conditional model every class, and classes drawn from seed and noise. The first
@@ -44,6 +63,7 @@ def check(directory: Path, generator: keras.Model, latent_dim: int, classes: int
         generator: the Keras model that was exported, in memory.
         latent_dim: width Z of the noise.
         classes: number K of classes of a conditional model.
+        precision: of the export; bfloat16 may be two grey levels off.
 
     Raises:
         ExportRefused: the SavedModel does not load or an answer differs; the message names the signature,
@@ -53,8 +73,10 @@ def check(directory: Path, generator: keras.Model, latent_dim: int, classes: int
     try:
         answers = _answers(directory, cases)
         for given, received in zip(cases, answers, strict=True):
-            _compare(received, _expected(generator, given, classes))
-        _require_independence([received[contract.SEEDED_PIXELS] for received in answers])
+            _compare(received, _expected(generator, given, classes), TOLERANCES[precision])
+        _require_independence(
+            [received[contract.SEEDED_PIXELS] for received in answers], TOLERANCES[precision]
+        )
     except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [repr(error)])[0]
         raise ExportRefused(
@@ -120,7 +142,7 @@ def _images(generator: keras.Model, given: Any) -> tf.Tensor:
     return tf.cast(generator(given, training=False), tf.float32)
 
 
-def _compare(answers: Rows, expected: Rows) -> None:
+def _compare(answers: Rows, expected: Rows, allowed: Tolerance) -> None:
     rows = len(expected[contract.LATENTS])
     shape = expected[contract.PIXELS].shape[1:]
     for encoded, decoded in ((contract.PNG, contract.PIXELS), (contract.SEEDED_PNG, contract.SEEDED_PIXELS)):
@@ -130,9 +152,9 @@ def _compare(answers: Rows, expected: Rows) -> None:
     formats = [json.loads(card)["format"] for card in answers[contract.CARD]]
     answers = {**answers, contract.CARD: np.asarray(formats, np.int64)}
     expected = {**expected, contract.CARD: np.full(rows, contract.CARD_FORMAT, np.int64)}
-    tolerances = {contract.LATENTS: 0.0, contract.SERVING_DEFAULT: IMAGE_TOLERANCE, contract.CARD: 0}
+    tolerances = {contract.LATENTS: 0.0, contract.SERVING_DEFAULT: allowed.images, contract.CARD: 0}
     for name in contract.SIGNATURES:
-        _require_close(name, rows, answers[name], expected[name], tolerances.get(name, PIXEL_TOLERANCE))
+        _require_close(name, rows, answers[name], expected[name], tolerances.get(name, allowed.pixels))
 
 
 def _require_close(
@@ -153,10 +175,10 @@ def _require_close(
         )
 
 
-def _require_independence(pixels: list[np.ndarray]) -> None:
+def _require_independence(pixels: list[np.ndarray], allowed: Tolerance) -> None:
     first = [rows[0].astype(int) for rows in pixels if len(rows)]
     difference = max(np.abs(rows - first[0]).max() for rows in first)
-    if difference > PIXEL_TOLERANCE:
+    if difference > allowed.pixels:
         raise ExportRefused(
             "expected an image that depends on its own noise alone, received one that differs by "
             f"{difference} grey levels beside others; take out of the generator what mixes rows; "

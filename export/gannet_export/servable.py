@@ -1,6 +1,6 @@
 """A generator under the wire contract: the signatures that TensorFlow Serving answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -33,23 +33,48 @@ def to_pixels(images: tf.Tensor) -> tf.Tensor:
 Given = tuple[tf.Tensor, ...]
 """Latents, and behind them the classes of a conditional model."""
 
+Draw = Callable[..., tf.Tensor]
+"""From latents, and classes if there are some, to float32 images."""
 
-class Servable(tf.Module):
-    """Holds a generator and answers every signature of :mod:`gannet_client.contract`.
+
+def drawing(generator: keras.Model, latent_dim: int, classes: int) -> Any:
+    """Trace a generator as a concrete function of its inputs by name.
 
     Args:
-        generator: a built Keras model from float32 noise [B, Z] to images [B, H, W, C] in [-1, 1]; from the
-            pair (noise, labels int64 [B]) if it has classes.
+        generator: see :class:`Servable`.
+        latent_dim: width Z of the noise.
+        classes: number K of classes of a conditional model; 0 is an unconditional one.
+    """
+
+    def draw(latents: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
+        return tf.cast(generator((latents, *labels) if labels else latents, training=False), tf.float32)
+
+    specs = [tf.TensorSpec([None, latent_dim], tf.float32, name=contract.NOISE)]
+    if classes:
+        specs.append(tf.TensorSpec([None], tf.int64, name=contract.LABELS))
+    # XLA is off in TensorFlow Serving: a compiled function would fail there at its first call.
+    return tf.function(draw, jit_compile=False).get_concrete_function(*specs)
+
+
+class Servable(tf.Module):
+    """Answers every signature of :mod:`gannet_client.contract`.
+
+    Args:
+        draw: from float32 noise [B, Z], and labels int64 [B] if there are classes, to float32 images
+            [B, H, W, C] in [-1, 1].
+        weights: the variables that `draw` reads.
         latent_dim: width Z of the noise.
         card: the model card as JSON, answered by the `card` signature.
         classes: number K of classes of a conditional model; 0 is an unconditional one.
     """
 
-    def __init__(self, generator: keras.Model, latent_dim: int, card: str, classes: int = 0) -> None:
+    def __init__(
+        self, draw: Draw, weights: Sequence[keras.Variable], latent_dim: int, card: str, classes: int = 0
+    ) -> None:
         super().__init__()
         # The raw variables: the v1 loader of TensorFlow Serving restores no others of a Keras model.
-        self._weights = [variable.value for variable in generator.variables]
-        self._generator = generator
+        self._weights = [variable.value for variable in weights]
+        self._draw = draw
         self._latent_dim = latent_dim
         self._card = card
         self._classes = classes
@@ -86,13 +111,11 @@ class Servable(tf.Module):
 
     def _images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         if labels is None:
-            return tf.cast(self._generator(latents, training=False), tf.float32)
+            return self._draw(latents)
         known = (labels >= 0) & (labels < self._classes)
         # On an unknown class the generator would fail, and its neighbours in the batch with it.
-        images = self._generator((latents, tf.where(known, labels, 0)), training=False)
-        return tf.where(
-            known[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.cast(images, tf.float32), float("nan")
-        )
+        images = self._draw(latents, tf.where(known, labels, 0))
+        return tf.where(known[:, tf.newaxis, tf.newaxis, tf.newaxis], images, float("nan"))
 
     def _pixels(self, *given: tf.Tensor) -> tf.Tensor:
         return to_pixels(self._images(*given))

@@ -1,6 +1,7 @@
 """From a run to a version."""
 
 from pathlib import Path
+from typing import Any
 
 from gannet_export import export
 from gannet_training.restoring import LATEST
@@ -9,7 +10,13 @@ from gannet_training.trainer import load
 
 
 def export_run(
-    run: Run, models: Path, name: str, *, version: int | None = None, checkpoint: str = LATEST
+    run: Run,
+    models: Path,
+    name: str,
+    *,
+    version: int | None = None,
+    checkpoint: str = LATEST,
+    **graph: Any,
 ) -> Path:
     """Export the moving average of a run's generator, with the run's configuration in the model card.
 
@@ -19,6 +26,7 @@ def export_run(
         name: of the model.
         version: the number to take; by default the next free one.
         checkpoint: "latest", "best" or a step.
+        graph: `precision`, `plain` and `strict` of :func:`gannet_export.export`.
 
     Returns:
         The version directory.
@@ -39,4 +47,5 @@ def export_run(
         training=training,
         classes=config.class_names,
         version=version,
+        **graph,
     )

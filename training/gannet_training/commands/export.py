@@ -1,6 +1,7 @@
 """`gannet export`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,16 @@ import click
     show_default=True,
     help="latest, best (by the run's --best-metric) or the number of a step.",
 )
-def export(run: Path, models: Path, name: str, version: int | None, checkpoint: str) -> None:
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of the convolutions.",
+)
+@click.option("--plain", is_flag=True, help="Export the graph as Keras has it.")
+@click.option("--strict", is_flag=True, help="Refuse where bfloat16 draws other images, instead of float32.")
+def export(run: Path, models: Path, name: str, version: int | None, checkpoint: str, **graph: Any) -> None:
     """Export a run's checkpoint as a version that TensorFlow Serving serves.
 
     The version is checked before it appears; a failed check publishes nothing.
@@ -35,5 +45,5 @@ def export(run: Path, models: Path, name: str, version: int | None, checkpoint: 
     start_tensorflow()
     from gannet_training.exporting import export_run
 
-    click.echo(export_run(opened, models, name, version=version, checkpoint=checkpoint))
+    click.echo(export_run(opened, models, name, version=version, checkpoint=checkpoint, **graph))
     click.echo(f"next: gannet serve {models}", err=True)
