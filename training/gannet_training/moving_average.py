@@ -48,9 +48,12 @@ def follow(average: keras.Model, network: keras.Model, images: tf.Tensor, half_l
         half_life: images after which the weight of a value has halved; 0 follows at once.
     """
     images = tf.cast(images, keras.config.floatx())
-    decay = 0.5 ** (images / half_life) if half_life else ops.zeros_like(images)
     for old, new in zip(average.variables, network.variables, strict=True):
-        if "float" in str(old.dtype):
-            old.assign(old + (1.0 - ops.cast(decay, old.dtype)) * (new - old))
+        if half_life and "float" in str(old.dtype):
+            share = ops.cast(1.0 - 0.5 ** (images / half_life), old.dtype)
+            # In place, and without the exchange among replicas that an assignment brings: all hold the same.
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=old.value.handle, alpha=share, delta=ops.convert_to_tensor(old) - new
+            )
         else:
             old.assign(new)
