@@ -16,9 +16,10 @@ signature          inputs                    outputs
 ================== ========================= =======================================================
 
 The conditions that a model's card lists are further required inputs of each of its image signatures:
-``labels`` int64 [B], see :data:`LABELS`.
+in this order ``labels`` int64 [B], ``codes`` float32 [B, K] and ``truncation`` float32 [B].
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 # Signatures.
@@ -44,9 +45,20 @@ LABELS: Final = "labels"
 ``images``: an error would be that of its neighbours as well."""
 ANY_CLASS: Final = -1
 """The class is drawn, evenly over all, from the row's seed, or from its noise where there is no seed."""
+CODES: Final = "codes"
+"""Continuous codes, as InfoGAN has them, usually in [-1, 1]. A NaN one is drawn, evenly over [-1, 1], from
+the row's seed, or from its noise where there is no seed. A row with an infinite one is black."""
+TRUNCATION: Final = "truncation"
+"""How far a row goes from the average latent: 0 is the average, :data:`NO_TRUNCATION` the row's own. A row
+whose value is not finite is black."""
+NO_TRUNCATION: Final = 1.0
+CONDITIONS: Final = (LABELS, CODES, TRUNCATION)
+"""In the order in which a generator takes them, behind its noise."""
 
 # Files of a version directory, relative to `<models>/<name>/<version>/`.
 CARD_FILE: Final = "assets.extra/gannet.json"
+WARMUP_FILE: Final = "assets.extra/tf_serving_warmup_requests"
+"""Requests that TensorFlow Serving plays before it says AVAILABLE: TFRecords of PredictionLog."""
 CARD_FORMAT: Final = 1
 """The one `format` of a model card that this release reads; any other is refused."""
 
@@ -61,3 +73,22 @@ SIGNATURE_DEF: Final = "signature_def"
 
 GRPC_PORT: Final = 8500
 LOOPBACK: Final = "127.0.0.1"
+
+
+def inputs(signature: str, conditions: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of a signature's inputs.
+
+    Args:
+        signature: One of `SIGNATURES`.
+        conditions: Those of the model, as its card names them.
+
+    >>> inputs(SEEDED_PNG, [LABELS])
+    ('seeds', 'labels')
+    >>> inputs(LATENTS, [LABELS])
+    ('seeds',)
+    """
+    if signature == CARD:
+        return (ROWS,)
+    if signature == LATENTS:
+        return (SEEDS,)
+    return (SEEDS if signature in (SEEDED_PIXELS, SEEDED_PNG) else NOISE, *conditions)

@@ -2,56 +2,43 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
 from gannet_client import contract
+from gannet_export.source import Source
 
 _LIBRARIES = ("gannet-toolkit", "keras", "numpy", "tensorflow")
 
 
-def model_card(
-    generator: keras.Model,
-    *,
-    latent_dim: int,
-    family: str,
-    training: dict[str, Any],
-    classes: Sequence[str] = (),
-) -> dict[str, Any]:
+def model_card(source: Source, *, family: str, training: dict[str, Any]) -> dict[str, Any]:
     """Describe a generator.
 
     Args:
-        generator: a built Keras model from noise [B, latent_dim], or from a pair of it and labels [B], to
-            images [B, H, W, C].
-        latent_dim: width Z of the noise.
+        source: the generator.
         family: the kind of GAN, for example "dcgan".
         training: data, steps, seed and settings it was trained with; JSON values.
-        classes: names of the classes of a conditional model.
 
     Returns:
-        JSON values under the keys of format 1; `files` is added at publication.
+        JSON values under the keys of format 1; `gate` and `files` are added before publication.
     """
-    latents = keras.ops.zeros((1, latent_dim))
-    given = (latents, keras.ops.zeros((1,), "int64")) if classes else latents
-    shape = generator(given, training=False).shape
-    return {
+    card: dict[str, Any] = {
         "format": contract.CARD_FORMAT,
         "family": family,
-        "latent_dim": latent_dim,
-        "image_shape": list(shape[1:]),
-        "classes": list(classes) or None,
-        "conditions": [contract.LABELS] if classes else [],
+        "latent_dim": source.latent_dim,
+        "image_shape": source.image_shape,
+        "classes": None,
+        "codes": None,
+        "conditions": [condition.name for condition in source.conditions],
         "training": training,
         "metrics": {},
-        "largest_warmed_batch": None,
-        "weights_sha256": _weights_sha256(generator),
+        "weights_sha256": source.weights_sha256,
         "libraries": {name: metadata.version(name) for name in _LIBRARIES},
     }
+    for condition in source.conditions:
+        card |= condition.card()
+    return card
 
 
 def write_card(directory: Path, card: dict[str, Any]) -> None:
@@ -66,12 +53,3 @@ def write_card(directory: Path, card: dict[str, Any]) -> None:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _weights_sha256(generator: keras.Model) -> str:
-    # Of the values alone: names and file layouts differ between processes, the values do not.
-    digest = hashlib.sha256()
-    for weight in generator.get_weights():
-        digest.update(f"{weight.dtype} {weight.shape}".encode())
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()

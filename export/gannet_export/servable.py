@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from gannet_client import contract
-from gannet_export.classes import classes_of_noise, classes_of_seeds
+from gannet_export.conditions import Condition
 from gannet_export.noise import noise
 
 Answer = Callable[..., tf.Tensor]
@@ -30,62 +29,42 @@ def to_pixels(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.where(tf.math.is_nan(levels), tf.zeros_like(levels), levels), tf.uint8)
 
 
-Given = tuple[tf.Tensor, ...]
-"""Latents, and behind them the classes of a conditional model."""
-
 Draw = Callable[..., tf.Tensor]
-"""From latents, and classes if there are some, to float32 images."""
-
-
-def drawing(generator: keras.Model, latent_dim: int, classes: int) -> Any:
-    """Trace a generator as a concrete function of its inputs by name.
-
-    Args:
-        generator: see :class:`Servable`.
-        latent_dim: width Z of the noise.
-        classes: number K of classes of a conditional model; 0 is an unconditional one.
-    """
-
-    def draw(latents: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
-        return tf.cast(generator((latents, *labels) if labels else latents, training=False), tf.float32)
-
-    specs = [tf.TensorSpec([None, latent_dim], tf.float32, name=contract.NOISE)]
-    if classes:
-        specs.append(tf.TensorSpec([None], tf.int64, name=contract.LABELS))
-    # XLA is off in TensorFlow Serving: a compiled function would fail there at its first call.
-    return tf.function(draw, jit_compile=False).get_concrete_function(*specs)
+"""From latents and conditions to float32 images."""
 
 
 class Servable(tf.Module):
     """Answers every signature of :mod:`gannet_client.contract`.
 
     Args:
-        draw: from float32 noise [B, Z], and labels int64 [B] if there are classes, to float32 images
-            [B, H, W, C] in [-1, 1].
+        draw: from float32 noise [B, Z], and conditions [B, ...], to float32 images [B, H, W, C] in [-1, 1].
         weights: the variables that `draw` reads.
         latent_dim: width Z of the noise.
         card: the model card as JSON, answered by the `card` signature.
-        classes: number K of classes of a conditional model; 0 is an unconditional one.
+        conditions: what `draw` takes beside noise.
     """
 
     def __init__(
-        self, draw: Draw, weights: Sequence[keras.Variable], latent_dim: int, card: str, classes: int = 0
+        self,
+        draw: Draw,
+        weights: Sequence[tf.Variable],
+        latent_dim: int,
+        card: str,
+        conditions: Sequence[Condition] = (),
     ) -> None:
         super().__init__()
-        # The raw variables: the v1 loader of TensorFlow Serving restores no others of a Keras model.
-        self._weights = [variable.value for variable in weights]
+        self._weights = list(weights)
         self._draw = draw
         self._latent_dim = latent_dim
         self._card = card
-        self._classes = classes
+        self._conditions = list(conditions)
 
     def signatures(self) -> dict[str, Any]:
         """Trace one concrete function per signature, keyed by the signature's name."""
         by_noise = tf.TensorSpec([None, self._latent_dim], tf.float32, name=contract.NOISE)
         by_seeds = tf.TensorSpec([None], tf.int64, name=contract.SEEDS)
         by_rows = tf.TensorSpec([None], tf.int64, name=contract.ROWS)
-        by_labels = tf.TensorSpec([None], tf.int64, name=contract.LABELS)
-        conditions = [by_labels] if self._classes else []
+        conditions = [condition.spec for condition in self._conditions]
 
         def from_noise(answer: Answer, output: str) -> Any:
             return _trace(lambda *given: answer(*self._of_noise(*given)), output, by_noise, *conditions)
@@ -103,19 +82,23 @@ class Servable(tf.Module):
             contract.CARD: _trace(self._card_rows, contract.CARD, by_rows),
         }
 
-    def _of_noise(self, latents: tf.Tensor, *labels: tf.Tensor) -> Given:
-        return latents, *(classes_of_noise(given, latents, self._classes) for given in labels)
+    def _of_noise(self, latents: tf.Tensor, *given: tf.Tensor) -> list[tf.Tensor]:
+        pairs = zip(self._conditions, given, strict=True)
+        return [latents, *(condition.of_noise(values, latents) for condition, values in pairs)]
 
-    def _of_seeds(self, seeds: tf.Tensor, *labels: tf.Tensor) -> Given:
-        return self._latents(seeds), *(classes_of_seeds(given, seeds, self._classes) for given in labels)
+    def _of_seeds(self, seeds: tf.Tensor, *given: tf.Tensor) -> list[tf.Tensor]:
+        pairs = zip(self._conditions, given, strict=True)
+        return [self._latents(seeds), *(condition.of_seeds(values, seeds) for condition, values in pairs)]
 
-    def _images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        if labels is None:
-            return self._draw(latents)
-        known = (labels >= 0) & (labels < self._classes)
-        # On an unknown class the generator would fail, and its neighbours in the batch with it.
-        images = self._draw(latents, tf.where(known, labels, 0))
-        return tf.where(known[:, tf.newaxis, tf.newaxis, tf.newaxis], images, float("nan"))
+    def _images(self, latents: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        legal, safe = tf.constant(True), []
+        # On what it does not know the generator might fail, and its neighbours in the batch with it.
+        for condition, values in zip(self._conditions, given, strict=True):
+            good = condition.legal(values)
+            safe.append(tf.where(_beside(good, values), values, tf.cast(condition.harmless, values.dtype)))
+            legal &= good
+        images = self._draw(latents, *safe)
+        return tf.where(_beside(legal, images), images, float("nan")) if safe else images
 
     def _pixels(self, *given: tf.Tensor) -> tf.Tensor:
         return to_pixels(self._images(*given))
@@ -128,6 +111,11 @@ class Servable(tf.Module):
 
     def _card_rows(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.fill([tf.shape(rows)[0]], self._card)
+
+
+def _beside(rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Values [B] in a shape that goes with [B, ...]."""
+    return tf.reshape(rows, [-1, *[1] * (values.shape.rank - 1)])
 
 
 def _trace(answer: Answer, output: str, *given: tf.TensorSpec) -> Any:
