@@ -159,6 +159,20 @@ class Truncation:
         return {}
 
 
+def conditions_of(classes: Sequence[str], codes: int, truncation: bool) -> tuple[Condition, ...]:
+    """The conditions of a generator, in the order in which it takes them.
+
+    Args:
+        classes: names of its classes, if it has some.
+        codes: how many continuous codes it takes.
+        truncation: whether it can be truncated.
+    """
+    conditions: list[Condition] = [Classes(classes)] if classes else []
+    conditions += [Codes(codes)] if codes else []
+    conditions += [Truncation()] if truncation else []
+    return tuple(conditions)
+
+
 def classes_of_seeds(labels: tf.Tensor, seeds: tf.Tensor, count: int) -> tf.Tensor:
     """Choose the class of each row: its label, or, where that is -1, one drawn from its seed alone.
 

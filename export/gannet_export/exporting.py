@@ -14,7 +14,7 @@ import tensorflow as tf
 from gannet_client import contract
 from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_export.card import model_card, write_card
-from gannet_export.conditions import Classes, Codes, Condition, Truncation
+from gannet_export.conditions import conditions_of
 from gannet_export.gate import TOLERANCES, ExportRefused, Trial, gatekeeper
 from gannet_export.golden import golden_samples
 from gannet_export.noise import noise
@@ -113,10 +113,7 @@ def export(
         '1'
     """
     chosen = Options(**options)
-    conditions: list[Condition] = [Classes(classes)] if classes else []
-    conditions += [Codes(codes)] if codes else []
-    conditions += [Truncation()] if truncation else []
-    source = Source.of_keras(generator, latent_dim, tuple(conditions))
+    source = Source.of_keras(generator, latent_dim, conditions_of(classes, codes, truncation))
     return export_source(
         source, Path(models), name, family=family, training=training or {}, version=version, options=chosen
     )

@@ -16,7 +16,7 @@ def export_run(
     *,
     version: int | None = None,
     checkpoint: str = LATEST,
-    **graph: Any,
+    **options: Any,
 ) -> Path:
     """Export the moving average of a run's generator, with the run's configuration in the model card.
 
@@ -26,15 +26,15 @@ def export_run(
         name: of the model.
         version: the number to take; by default the next free one.
         checkpoint: "latest", "best" or a step.
-        graph: `precision`, `plain` and `strict` of :func:`gannet_export.export`.
+        options: see :class:`gannet_export.exporting.Options`.
 
     Returns:
         The version directory.
 
     Raises:
         ModelError: the run has no such checkpoint.
-        ExportRefused: the check failed; nothing was published.
-        UsageError: the name, the version or the directory cannot be used.
+        ExportRefused: the export did not pass the gate; nothing was published.
+        UsageError: the name, the version, the directory or an option cannot be used.
     """
     config, model = run.config(), load(run, checkpoint)
     training = {**config.model_dump(), "steps": model.step}
@@ -47,5 +47,5 @@ def export_run(
         training=training,
         classes=config.class_names,
         version=version,
-        **graph,
+        **options,
     )

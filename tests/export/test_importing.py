@@ -1,0 +1,224 @@
+"""Generators trained elsewhere come under the contract, through the same gate."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gannet_client import contract
+from gannet_client.errors import UsageError
+from gannet_export import noise
+from gannet_export.importing import export_file
+
+LATENT_DIM = 4
+Gannet = Callable[..., Any]
+"""Runs the program; tells its exit code, stdout and stderr."""
+
+
+def network(*inputs: tuple[tuple[int, ...], str]) -> keras.Model:
+    """From noise, and further inputs, to images."""
+    keras.utils.set_random_seed(0)
+    given = [keras.Input(shape, dtype=dtype) for shape, dtype in (((LATENT_DIM,), "float32"), *inputs)]
+    rows = [keras.layers.Reshape([-1])(keras.ops.cast(values, "float32")) for values in given]
+    joined = keras.layers.Concatenate()(rows) if len(rows) > 1 else rows[0]
+    dense = keras.layers.Dense(48, "tanh", kernel_initializer="he_normal")(joined)
+    return keras.Model(given if inputs else given[0], keras.layers.Reshape([4, 4, 3])(dense))
+
+
+@pytest.fixture(scope="module")
+def generator() -> keras.Model:
+    return network()
+
+
+@pytest.fixture(scope="module")
+def file(generator: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("elsewhere") / "Générateur.keras"
+    generator.save(path)
+    return path
+
+
+def latents(*seeds: int) -> np.ndarray:
+    return noise(seeds, LATENT_DIM).numpy()
+
+
+def images(version: Path, name: str, **given: np.ndarray) -> np.ndarray:
+    """What TensorFlow Serving would answer."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(version)).signature_def[name]
+        (output,) = loaded.outputs.values()
+        return session.run(output.name, {loaded.inputs[key].name: value for key, value in given.items()})
+
+
+def card(version: Path) -> dict:
+    return dict(json.loads((version / contract.CARD_FILE).read_text(encoding="utf-8")))
+
+
+def test_a_keras_file(file: Path, generator: keras.Model, tmp_path: Path) -> None:
+    version = export_file(file, None, tmp_path, "faces")
+    drawn = images(version, "serving_default", noise=latents(1, 2))
+    np.testing.assert_allclose(drawn, generator(latents(1, 2)).numpy(), atol=1e-5)
+    assert card(version)["family"] == "imported"
+    assert card(version)["gate"]["passed"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert card(version)["training"] == {"imported": file.name, "signature": None, "sha256": digest}
+
+
+def test_a_keras_file_with_classes(tmp_path: Path) -> None:
+    conditional = network(((), "int64"))
+    conditional.save(tmp_path / "conditional.keras")
+    version = export_file(
+        tmp_path / "conditional.keras", None, tmp_path, "pets", classes=["cat", "dog"], plain=True
+    )
+    given = {"noise": latents(1, 1), "labels": np.array([0, 1])}
+    expected = conditional([given["noise"], given["labels"]]).numpy()
+    np.testing.assert_allclose(images(version, "serving_default", **given), expected, atol=1e-5)
+    assert card(version)["classes"] == ["cat", "dog"]
+
+
+def saved_archive(generator: keras.Model, directory: Path) -> str:
+    """As Keras exports."""
+    generator.export(directory, verbose=False)
+    return "serve"
+
+
+def saved_function(generator: keras.Model, directory: Path) -> str:
+    """By hand: noise of another shape, images beside another output."""
+
+    class Servable(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = [variable.value for variable in generator.variables]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 1, 1, LATENT_DIM], name="z")])
+        def draw(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
+            drawn = generator(tf.reshape(z, [-1, LATENT_DIM]), training=False)
+            return {"images": drawn, "brightness": tf.reduce_mean(drawn, [1, 2, 3])}
+
+    made = Servable()
+    tf.saved_model.save(made, str(directory), signatures={"draw": made.draw})
+    return "draw"
+
+
+def saved_by_tensorflow_1(generator: keras.Model, directory: Path) -> str:
+    kernel, bias = generator.get_weights()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        z = tf.compat.v1.placeholder(tf.float32, [None, LATENT_DIM], "z")
+        weights = [
+            tf.compat.v1.get_variable(f"w{place}", initializer=w) for place, w in enumerate([kernel, bias])
+        ]
+        drawn = tf.reshape(tf.tanh(z @ weights[0] + weights[1]), [-1, 4, 4, 3])
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.saved_model.simple_save(session, str(directory), {"z": z}, {"x": drawn})
+    return "serving_default"
+
+
+Save = Callable[[keras.Model, Path], str]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("save", [saved_archive, saved_function, saved_by_tensorflow_1])
+def test_a_saved_model(generator: keras.Model, tmp_path: Path, save: Save, plain: bool) -> None:
+    signature = save(generator, tmp_path / "there")
+    version = export_file(tmp_path / "there", signature, tmp_path / "models", "faces", plain=plain)
+    drawn = images(version, "serving_default", noise=latents(1, 2))
+    np.testing.assert_allclose(drawn, generator(latents(1, 2)).numpy(), atol=1e-5)
+    assert card(version)["training"]["signature"] == signature
+    assert card(version)["graph"]["rewritten"] == {} if plain else card(version)["graph"]["rewritten"]
+
+
+def test_an_export_is_a_saved_model_too(file: Path, tmp_path: Path) -> None:
+    first = export_file(file, None, tmp_path, "faces")
+    second = export_file(first, "serving_default", tmp_path, "faces")
+    assert second.name == "2"
+    given = {"noise": latents(3)}
+    np.testing.assert_allclose(images(second, "pixels", **given), images(first, "pixels", **given), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (
+            [((), "int64")],
+            r"expected a Keras model of noise \[B, Z\], received one of \(None, 4\), \(None,\)",
+        ),
+        ([((8, 8, 3), "float32")], r"received one of \(None, 4\), \(None, 8, 8, 3\)"),
+    ],
+)
+def test_a_keras_file_of_other_inputs(tmp_path: Path, inputs: list, told: str) -> None:
+    network(*inputs).save(tmp_path / "other.keras")
+    with pytest.raises(UsageError, match=told):
+        export_file(tmp_path / "other.keras", None, tmp_path / "models", "other")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "text.keras").write_text("no model")
+    for path, signature in (
+        (tmp_path / "text.keras", None),
+        (tmp_path / "nothing", "draw"),
+        (tmp_path, "draw"),
+    ):
+        kind = "SavedModel" if signature else "Keras model"
+        with pytest.raises(UsageError, match=rf"cannot read a {kind} from .*{path.name}: ") as refusal:
+            export_file(path, signature, tmp_path / "models", "other")
+        assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_unknown_signature(generator: keras.Model, tmp_path: Path) -> None:
+    saved_function(generator, tmp_path / "there")
+    with pytest.raises(
+        UsageError, match="unknown signature 'drew', expected one of: draw; did you mean 'draw'"
+    ):
+        export_file(tmp_path / "there", "drew", tmp_path / "models", "other")
+    with pytest.raises(UsageError, match=r"a float type \[B, Z\], labels, received one of z float32"):
+        export_file(tmp_path / "there", "draw", tmp_path / "models", "other", classes=["a", "b"])
+
+
+def test_the_command_imports_and_tells_the_verdict(gannet: Gannet, file: Path, tmp_path: Path) -> None:
+    target = ("--models", tmp_path / "models", "--name", "faces", "--max-batch", 3, "--json")
+    ended = gannet("export", "--keras", file, *target)
+    told = json.loads(ended.stdout)
+    assert (ended.code, told["version"], told["gate"]["passed"]) == (0, 1, True)
+    version = Path(told["directory"])
+    assert card(version)["largest_warmed_batch"] == 3
+    again = gannet("export", "--saved-model", version, "--signature", "serving_default", *target)
+    assert (again.code, json.loads(again.stdout)["version"]) == (0, 2)
+
+
+def test_the_command_tells_every_failed_check(gannet: Gannet, tmp_path: Path) -> None:
+    bright = network()
+    keras.Sequential([bright, keras.layers.Rescaling(2.0)]).save(tmp_path / "bright.keras")
+    target = ("--models", tmp_path / "models", "--name", "faces")
+    ended = gannet("export", "--keras", tmp_path / "bright.keras", *target, "--json")
+    verdict = json.loads(ended.stdout)["gate"]
+    assert (ended.code, verdict["passed"]) == (4, False)
+    assert {failure["check"] for failure in verdict["failed"]} == {"range"}
+    assert "expected finite images in [-1, 1], received values from" in ended.stderr
+    assert "next:" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "expected one of RUN, --keras and --saved-model, received 0 of them"),
+        (("run", "--keras", "x.keras"), "received 2 of them"),
+        (("--saved-model", "there"), "expected --saved-model and --signature together"),
+        (("run", "--classes", "a,b"), "a run knows its conditions"),
+        (("--keras", "nothing.keras"), "cannot read a Keras model from nothing.keras"),
+        (("--keras", "nothing.keras", "--max-batch", "0"), "expected a largest batch of 1 to 4096 rows"),
+    ],
+)
+def test_what_cannot_be_exported(
+    gannet: Gannet, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = gannet("export", *arguments, "--models", tmp_path / "models", "--name", "faces")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert told in ended.stderr and ended.stderr.count("\n") == 1
+    assert not (tmp_path / "models").exists()
