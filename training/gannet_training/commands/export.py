@@ -71,14 +71,12 @@ def export(
     opened = _open(run, checkpoint) if run else None
     _start()
     from gannet_export.gate import ExportRefused
-    from gannet_export.importing import export_file
-    from gannet_training.exporting import export_run
 
     try:
         if opened is not None:
-            directory = export_run(opened, checkpoint=checkpoint, **target)
+            directory = _export_run(opened, checkpoint, target)
         else:
-            directory = export_file(keras or saved_model or Path(), signature, **conditions, **target)
+            directory = _export_file(keras or saved_model, signature, conditions | target)
     except ExportRefused as refusal:
         if as_json:
             click.echo(json.dumps({"directory": None, "gate": refusal.verdict.json()}, indent=2))
@@ -118,6 +116,19 @@ def _start() -> None:
     stop_on_sigterm()
     start_log()
     start_tensorflow()
+
+
+def _export_run(run: "Run", checkpoint: str, target: dict[str, Any]) -> Path:
+    from gannet_training.exporting import export_run
+
+    return export_run(run, checkpoint=checkpoint, **target)
+
+
+def _export_file(path: Path | None, signature: str | None, target: dict[str, Any]) -> Path:
+    from gannet_export.importing import export_file
+
+    assert path is not None
+    return export_file(path, signature, **target)
 
 
 def _as_json(directory: Path) -> str:
