@@ -19,8 +19,8 @@ def of_seeds(seeds: tf.Tensor) -> tf.Tensor:
         uint64 [B], even over all values.
 
     Example:
-        >>> of_seeds([7, 8]).numpy() % 10
-        array([7, 8], dtype=uint64)
+        >>> (of_seeds([7, 8]).numpy() % 10).tolist()
+        [7, 2]
     """
     return _mixed(tf.bitcast(tf.cast(seeds, tf.int64), tf.uint64))
 
