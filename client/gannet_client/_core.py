@@ -17,7 +17,7 @@ from gannet_client.errors import ModelError, RequestRejected, UsageError
 from gannet_client.seeds import check_int64
 
 CHUNK_ROWS: Final = 64
-"""Rows of one request: what every exported version is warmed for."""
+"""Rows of one request."""
 
 
 @dataclass(frozen=True)
