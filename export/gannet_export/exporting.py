@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gannet_export.warmup import write_warmup
 PROOF_SEEDS = 1000
 """A rewritten graph draws their images as the plain one does."""
 LARGEST_MAX_BATCH = 4096
+GOLDEN = "golden.npz"
 log = logging.getLogger(__name__)
 
 
@@ -137,18 +139,13 @@ def export_source(
         draw, weights, card["graph"] = _graph(source, options)
         variety = max((condition.variety for condition in source.conditions), default=2)
         golden = golden_samples(source, max(options.max_batch, variety))
-        golden.save(beside / "golden.npz")
-        card["warmed"] = write_warmup(staged, name, card["conditions"], golden.given, options.max_batch)
-        card["largest_warmed_batch"] = options.max_batch
-        _save(Servable(draw, weights, source.latent_dim, json.dumps(card), source.conditions), staged)
-        trial = Trial(
-            staged,
-            beside / "golden.npz",
-            options.max_batch,
-            card,
-            card["warmed"],
-            TOLERANCES[card["graph"]["precision"]],
-        )
+        with _disk(staged):
+            golden.save(beside / GOLDEN)
+            card["warmed"] = write_warmup(staged, name, card["conditions"], golden.given, options.max_batch)
+            card["largest_warmed_batch"] = options.max_batch
+            _save(Servable(draw, weights, source.latent_dim, json.dumps(card), source.conditions), staged)
+        tolerance = TOLERANCES[card["graph"]["precision"]]
+        trial = Trial(staged, beside / GOLDEN, options.max_batch, card, card["warmed"], tolerance)
         verdict = keeper.judge(trial)
         if not verdict.passed:
             raise ExportRefused(verdict)
@@ -156,6 +153,16 @@ def export_source(
         directory = publish(staged, version)
     log.info("published %s", directory)
     return directory
+
+
+@contextmanager
+def _disk(directory: Path) -> Iterator[None]:
+    """TensorFlow's errors of the file system as Gannet's."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise GannetError(f"cannot write {directory}: {reason}; nothing was published") from error
 
 
 def _graph(source: Source, options: Options) -> tuple[Draw, Sequence[tf.Variable], dict[str, Any]]:
@@ -190,6 +197,8 @@ def _proof_rows(source: Source) -> dict[str, np.ndarray]:
 def _save(servable: Servable, directory: Path) -> None:
     try:
         tf.saved_model.save(servable, str(directory), signatures=servable.signatures())
-    except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise GannetError(f"cannot write {directory}: {reason}; nothing was published") from error
+    except AssertionError as error:  # a lookup table, for example, that nothing but the function knows
+        reason = (str(error).splitlines() or ["it cannot be saved"])[0]
+        raise ModelError(
+            f"the generator reads more than its weights: {reason}; nothing was published"
+        ) from error

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from gannet_client import contract
-from gannet_client.errors import UsageError
+from gannet_client.errors import ModelError, UsageError
 from gannet_export import noise
 from gannet_export.importing import export_file
 
@@ -222,3 +222,24 @@ def test_what_cannot_be_exported(
     assert (ended.code, ended.stdout) == (2, "")
     assert told in ended.stderr and ended.stderr.count("\n") == 1
     assert not (tmp_path / "models").exists()
+
+
+def test_a_saved_model_that_reads_a_table(tmp_path: Path) -> None:
+    class Looking(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            values = tf.lookup.KeyValueTensorInitializer(tf.constant([0], tf.int64), tf.constant([0.5]))
+            self.table = tf.lookup.StaticHashTable(values, 0.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, LATENT_DIM], name="noise")])
+        def draw(self, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+            shade = self.table.lookup(tf.zeros([1], tf.int64))
+            return {"images": tf.tanh(noise[:, :, tf.newaxis, tf.newaxis] + shade)}
+
+    made = Looking()
+    tf.saved_model.save(made, str(tmp_path / "there"), signatures={"draw": made.draw})
+    with pytest.raises(
+        ModelError, match=r"the generator reads more than its weights: .*nothing was published"
+    ):
+        export_file(tmp_path / "there", "draw", tmp_path / "models", "table")
+    assert not list((tmp_path / "models" / "table").iterdir())
