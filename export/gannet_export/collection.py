@@ -122,4 +122,6 @@ def _remove(version: Version) -> None:
     try:
         discard(version.path)
     except OSError as error:
-        raise GannetError(f"cannot remove {version.path}: {error.strerror or error}") from error
+        raise GannetError(
+            f"cannot remove version {version.number} of {version.name!r}: {error.strerror or error}"
+        ) from error

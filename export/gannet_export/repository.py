@@ -82,7 +82,7 @@ def require_model(models: Path, name: str) -> str:
     """
     known = model_names(models)
     if require_name(name) not in known:
-        raise ModelError(f"no model {name!r} in {models}; it holds {', '.join(known) or 'none'}")
+        raise ModelError(f"no model {name!r} in {models}; it holds {', '.join(map(repr, known)) or 'none'}")
     return name
 
 
@@ -131,15 +131,16 @@ def read_labels(models: Path, name: str) -> dict[str, int]:
     Raises:
         ModelError: the file cannot be read, or holds something else.
     """
-    path = models / name / contract.LABELS_FILE
     try:
-        labels = _read_json(path)
+        labels = _read_json(models / name / contract.LABELS_FILE)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {_reason(error)}") from error
+        raise ModelError(f"{contract.LABELS_FILE} of {name!r} cannot be read: {_reason(error)}") from error
     if not isinstance(labels, dict) or not all(type(number) is int for number in labels.values()):
-        raise ModelError(f'{path}: expected a version for each label, like {{"stable": 3}}')
+        raise ModelError(
+            f'{contract.LABELS_FILE} of {name!r} does not map labels to versions, {{"stable": 3}}'
+        )
     return labels
 
 

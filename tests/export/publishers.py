@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gannet_client.errors import GannetError
+from gannet_export.leavings import discard
 from gannet_export.publication import publish, staging
 
 CALLS = ("fcntl.flock", "open", "os.listdir", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.scandir")
@@ -109,22 +110,39 @@ def tell(outcome: dict[str, Any]) -> None:
     print(json.dumps(outcome))
 
 
-def on_one_disk(disk: Disk, models: Path) -> str:
+def on_one_disk(disk: Disk, work: Callable[[Path], object], models: Path) -> object:
     disk.mount()
-    published = export(models)
-    return f"{published}" if disk.failed else "held"
+    result = work(models)
+    return result if disk.failed else "held"
 
 
-def on_disk(kind: str, base: str, used: str) -> None:
-    """One export after the other, each on a disk that holds for one call more, until it holds to the end."""
+def use(models: Path) -> None:
+    """Let there be a version, and what a killed export left."""
+    export(models)
+    ended(*forked(partial(on_one_disk, Disk(die, HALF_WAY), export, models)))
+
+
+def discard_first(models: Path) -> None:
+    discard(models / "digits" / "1")
+
+
+WORKS: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "first": (export, False),
+    "next": (export, True),
+    "discard": (discard_first, True),
+}
+
+
+def on_disk(kind: str, work: str, base: str) -> None:
+    """One process after the other, each on a disk that holds for one call more, until it holds to the end."""
     happen, lasts = DISKS[kind]
+    do, used = WORKS[work]
     for call in range(1, 500):
         models = Path(base, str(call))
         if used:
-            export(models)
-            ended(*forked(partial(on_one_disk, Disk(die, HALF_WAY), models)))
+            use(models)
 
-        outcome = ended(*forked(partial(on_one_disk, Disk(happen, call, lasts=lasts), models)))
+        outcome = ended(*forked(partial(on_one_disk, Disk(happen, call, lasts=lasts), do, models)))
         tell(outcome)
         if outcome["said"] == "held":
             return
@@ -151,5 +169,10 @@ def limited(base: str, size: str) -> None:
     tell(ended(*forked(lambda: export(Path(base)))))
 
 
+def do_not_wait(file: int) -> None:
+    """In place of `os.fsync`: a kill leaves what was written, and nobody pulls the plug in a test."""
+
+
 if __name__ == "__main__":
+    os.fsync = do_not_wait
     {"on_disk": on_disk, "race": race, "limited": limited}[sys.argv[1]](*sys.argv[2:])

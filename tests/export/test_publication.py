@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,13 @@ from gannet_export.leavings import sweep
 from gannet_export.publication import publish, staging
 from tests.export import publishers
 from tests.export.publishers import FILES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_waiting() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", publishers.do_not_wait)
+        yield
 
 
 def published(models: Path, version: int | None = None, content: str = "graph") -> Path:
@@ -139,8 +147,8 @@ def test_what_is_staged_is_no_version(tmp_path: Path) -> None:
 def test_all_of_a_version_is_on_disk_before_it_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced, sync, rename, before = [], os.fsync, os.rename, []
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), sync(file)))
+    synced, before, rename = [], [], os.rename
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
     monkeypatch.setattr(os, "rename", lambda *paths: (before.extend(synced), rename(*paths)))
     version = publishers.export(tmp_path / "models")
     assert is_whole(version)
@@ -161,13 +169,13 @@ def test_ten_processes_get_ten_numbers(tmp_path: Path) -> None:
 # Ends.
 
 
-@pytest.mark.parametrize("used", ["", "used"])
-def test_a_kill_at_any_call_leaves_the_whole_version_or_none(tmp_path: Path, used: str) -> None:
-    *killed, last = outcomes("on_disk", "dies", tmp_path, used)
+@pytest.mark.parametrize("work", ["first", "next"])
+def test_a_kill_at_any_call_leaves_the_whole_version_or_none(tmp_path: Path, work: str) -> None:
+    *killed, last = outcomes("on_disk", "dies", work, tmp_path)
     assert len(killed) > 30
     assert {end["status"] for end in killed} == {-9}
     assert last == {"status": 0, "said": "held"}
-    before = {"1"} if used else set()
+    before = {"1"} if work == "next" else set()
     seen = set()
     for models in tmp_path.iterdir():
         appeared = {name for name in names(models) if not name.startswith(".staging-")} - before
@@ -176,13 +184,52 @@ def test_a_kill_at_any_call_leaves_the_whole_version_or_none(tmp_path: Path, use
         publishers.export(models)
         assert len(names(models)) == len(before | appeared) + 1
         assert all(is_whole(models / "digits" / name) for name in names(models))
-    assert seen == ({"2"} if used else {"1"})
+    assert seen == ({"2"} if work == "next" else {"1"})
 
 
-@pytest.mark.parametrize("used", ["", "used"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, used: str) -> None:
-    ends = outcomes("on_disk", "full", tmp_path, used)
-    before, after = (["1"], ["1", "2"]) if used else ([], ["1"])
+def test_a_kill_while_it_is_removed_leaves_the_whole_version_or_none(tmp_path: Path) -> None:
+    *killed, last = outcomes("on_disk", "dies", "discard", tmp_path)
+    assert last["said"] == "held"
+    assert {end["status"] for end in killed} == {-9}
+    left = [models for models in tmp_path.iterdir() if "1" in names(models)]
+    assert 0 < len(left) < len(killed)
+    assert all(is_whole(models / "digits" / "1") for models in left)
+    for models in tmp_path.iterdir():
+        sweep(models / "digits")
+        assert names(models) == (["1"] if models in left else [])
+
+
+KILLED_EXPORT = """
+import os, signal, sys
+import keras
+from gannet_export import export
+
+def hook(event, arguments):
+    if event == "os.rename" and os.path.basename(arguments[1]).isdecimal():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+layers = [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
+export(keras.Sequential(layers), sys.argv[1], "digits", latent_dim=3, plain=True)
+"""
+
+
+def test_an_export_that_is_killed_before_its_rename_is_swept_by_the_next(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", KILLED_EXPORT, str(tmp_path)]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (leaving,) = (tmp_path / "digits").iterdir()
+    assert leaving.name.startswith(".staging-")
+    assert list(leaving.rglob("saved_model.pb"))
+    assert publishers.export(tmp_path).name == "1"
+    assert names(tmp_path) == ["1"]
+    assert is_whole(tmp_path / "digits" / "1")
+
+
+@pytest.mark.parametrize("work", ["first", "next"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, work: str) -> None:
+    ends = outcomes("on_disk", "full", work, tmp_path)
+    before, after = (["1"], ["1", "2"]) if work == "next" else ([], ["1"])
     for number, end in enumerate(ends, 1):
         models = tmp_path / str(number)
         assert names(models) == (before if end["status"] else after)
@@ -194,10 +241,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, used: str) -
     assert all("No space left on device; " in str(end["said"]) for end in refused)
 
 
-@pytest.mark.parametrize("used", ["", "used"])
-def test_a_disk_that_fails_once_is_told_truly(tmp_path: Path, used: str) -> None:
-    ends = outcomes("on_disk", "fails", tmp_path, used)
-    version = "2" if used else "1"
+@pytest.mark.parametrize("work", ["first", "next"])
+def test_a_disk_that_fails_once_is_told_truly(tmp_path: Path, work: str) -> None:
+    ends = outcomes("on_disk", "fails", work, tmp_path)
+    version = "2" if work == "next" else "1"
     for number, end in enumerate(ends, 1):
         models, said = tmp_path / str(number), str(end["said"])
         there = models / "digits" / version

@@ -56,7 +56,7 @@ def show(models: Path, model: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**about, "card": card}))
     else:
-        click.echo("\n".join(card_lines({**about, **card})))
+        click.echo("\n".join([*card_lines(about), *card_lines(card)]))
 
 
 @models.command()
@@ -64,10 +64,10 @@ def show(models: Path, model: str, as_json: bool) -> None:
 @click.argument("model", metavar="[NAME[/VERSION]]", required=False)
 @_as_json
 def verify(models: Path, model: str | None, as_json: bool) -> int:
-    """Read every file again, and load every graph as TensorFlow Serving does.
+    """Read every file and load every graph again.
 
-    All versions of the directory, or of the model, or the one that is named. Prints a line for each finding;
-    the exit code is 4 if there is any.
+    All versions of the directory, or of the model, or the one that is named. Loading a graph, as TensorFlow
+    Serving does, runs what it asks for. Prints a line for each finding; the exit code is 4 if there is any.
     """
     from gannet_client.native_log import quiet_native_log
     from gannet_export.commands.texts import printable
@@ -80,7 +80,7 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
             findings = wrong_files(version.path) + wrong_graph(version.path)
         rows.append({"name": version.name, "version": version.number, "findings": findings})
         if not as_json:
-            click.echo("\n".join(f"{version}: {printable(finding)}" for finding in findings or ["ok"]))
+            click.echo("\n".join(printable(f"{version}: {finding}") for finding in findings or ["ok"]))
     if as_json:
         click.echo(json.dumps(rows))
     elif not rows:
@@ -99,11 +99,17 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
     metavar="N",
     help="Versions of each model that stay, those with the highest numbers.",
 )
-@click.option("--server", metavar="HOST:PORT", help="Keep what this server has in service, too.")
+@click.option(
+    "--server",
+    envvar="GANNET_SERVER",
+    metavar="HOST:PORT",
+    show_envvar=True,
+    help="Keep what this server has in service, too.",
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @_as_json
 def gc(models: Path, model: str | None, keep: int, server: str | None, dry_run: bool, as_json: bool) -> int:
-    """Remove old versions, and what exports that were killed left behind.
+    """Remove old versions and leavings of killed exports.
 
     Of each model, or of the one that is named, the N highest versions stay, besides the newest that is good,
     those that labels.json names, and those in service.

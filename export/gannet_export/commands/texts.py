@@ -1,6 +1,6 @@
 """What the commands print; no byte of a model's directory steers the terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,18 @@ _NUMBERS = {"version", "steps", "size"}
 _ENDLESS = 10_000
 
 
-def print_table(rows: Iterable[Listed]) -> None:
-    """Print versions as a table, with a column for troubles if there are any."""
-    rows = list(rows)
-    troubled = any(row.trouble for row in rows)
+def print_table(rows: Sequence[Listed]) -> None:
+    """Print versions as a table, and below it why a card or labels cannot be read."""
     table = Table(box=None, pad_edge=False)
-    for column in (*_COLUMNS, *(["trouble"] if troubled else [])):
+    for column in _COLUMNS:
         table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for row in rows:
-        cells = _cells(row)
-        table.add_row(*(Text(cell) for cell in ([*cells, printable(row.trouble)] if troubled else cells)))
-    console = Console(highlight=False)
-    # What is not a terminal has no edge at which to wrap.
-    console.print(table, width=None if console.is_terminal else _ENDLESS, crop=False)
+        table.add_row(*map(Text, _cells(row)))
+    # A narrow terminal wraps lines; the table would cut words.
+    Console(width=_ENDLESS, highlight=False).print(table)
+    for row in rows:
+        if row.trouble:
+            print(f"{printable(row.name)}/{row.version}: {printable(row.trouble)}")
 
 
 def card_lines(values: dict[str, Any], indent: str = "") -> Iterator[str]:
