@@ -73,30 +73,44 @@ def sweep(parent: Path, *, dry_run: bool = False) -> list[Path]:
     """
     swept = []
     for directory in sorted(parent.glob(f"{contract.STAGING_PREFIX}*")):
-        if directory.is_symlink():
-            continue
         # Another user's, on a disk that cannot be written, or another sweep was faster.
-        with contextlib.suppress(OSError), (directory / _LOCK).open("a") as lock:
-            if _is_abandoned(lock):
-                if not dry_run:
-                    discard(directory)
+        with contextlib.suppress(OSError):
+            if not directory.is_symlink() and (aside := _taken(directory, dry_run)):
                 swept.append(directory)
+                if not dry_run:
+                    _remove(aside)
     return swept
 
 
 def discard(path: Path) -> None:
-    """Remove a version or a staging directory: servers see it whole until they see it no more.
+    """Remove a version: servers see it whole until they see it no more.
 
     Raises:
         OSError: it cannot be removed; it is whole.
     """
-    unread = path.with_name(_unread_name())
-    path.rename(unread)
+    _remove(_put_aside(path))
+
+
+def _taken(directory: Path, dry_run: bool) -> Path | None:
+    """Put an abandoned directory aside; its lock is closed by then, since NFS removes no open files."""
+    with (directory / _LOCK).open("a") as lock:
+        if not _is_abandoned(lock):
+            return None
+        return directory if dry_run else _put_aside(directory)
+
+
+def _put_aside(path: Path) -> Path:
+    aside = path.with_name(_unread_name())
+    path.rename(aside)
     sync_directory(path.parent)
-    if unread.is_symlink():
-        unread.unlink()
+    return aside
+
+
+def _remove(aside: Path) -> None:
+    if aside.is_symlink():
+        aside.unlink()
     else:
-        shutil.rmtree(unread, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _unread_name() -> str:

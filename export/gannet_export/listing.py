@@ -25,7 +25,7 @@ class Listed:
         steps: of training.
         precision: of the convolutions.
         bytes: size of all files.
-        created: when the card was written, ISO 8601 in UTC.
+        created: when the card was written, ISO 8601 in UTC; None if it is not there any more.
         trouble: why the card or the labels cannot be read.
     """
 
@@ -37,7 +37,7 @@ class Listed:
     steps: Any
     precision: Any
     bytes: int
-    created: str
+    created: str | None
     trouble: str | None
 
 
@@ -98,7 +98,9 @@ def _within(card: dict[str, Any], part: str, key: str) -> Any:
     return found.get(key) if isinstance(found, dict) else None
 
 
-def _created(directory: Path) -> str:
+def _created(directory: Path) -> str | None:
     card = directory / contract.CARD_FILE
-    seconds = (card if card.is_file() else directory).stat().st_mtime
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    with contextlib.suppress(OSError):
+        seconds = (card if card.is_file() else directory).stat().st_mtime
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return None

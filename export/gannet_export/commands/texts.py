@@ -81,6 +81,6 @@ def printable(value: object) -> str:
 
 def _cells(row: Listed) -> list[str]:
     shape = "x".join(map(str, row.image_shape)) if isinstance(row.image_shape, list) else row.image_shape
-    created = row.created[:16].replace("T", " ")
+    created = row.created and row.created[:16].replace("T", " ")
     values = (row.name, row.version, row.labels or None, row.family, shape, row.steps, row.precision)
-    return [*map(printable, values), readable_size(row.bytes), created]
+    return [*map(printable, values), readable_size(row.bytes), printable(created)]
