@@ -1,4 +1,4 @@
-"""Processes that publish, and meet their end or a full disk on the way: the program of test_publication.py.
+"""Processes that publish, and meet their end or a full disk on the way: run by test_killed_exports.py.
 
 It forks, which is cheap and needs a process without threads and TensorFlow. Prints one JSON line for each
 process: its exit status, and what it said.
