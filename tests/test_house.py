@@ -3,6 +3,7 @@
 import ast
 from importlib import import_module
 from importlib.metadata import entry_points
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,29 @@ def imported(package: str) -> set[str]:
     return names
 
 
+def imported_at_once(module: str, seen: set[str]) -> set[str]:
+    """Adds to `seen` what importing a module imports: its packages first, and from our own files in turn."""
+    for name in accumulate(module.split("."), "{}.{}".format):
+        if name in seen:
+            continue
+        seen.add(name)
+        for node in statements(name):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                source = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                for alias in node.names:
+                    imported_at_once(f"{source}{alias.name}", seen)
+    return seen
+
+
+def statements(module: str) -> list[ast.stmt]:
+    """What runs when one of our own modules is imported; nothing of others."""
+    folder = PACKAGES.get(module.partition(".")[0])
+    path = folder and folder.joinpath(*module.split("."))
+    files = (path / "__init__.py", path.with_suffix(".py")) if path else ()
+    source = next((file.read_text(encoding="utf-8") for file in files if file.is_file()), "")
+    return ast.parse(source).body
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
     found = imported(package)
@@ -55,6 +79,14 @@ def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
 
 def test_the_client_knows_no_tensorflow() -> None:
     assert not imported("gannet_client") & TENSORFLOW
+
+
+@pytest.mark.parametrize("module", ["publication", "collection", "commands.models", "commands.texts"])
+def test_versions_are_published_and_removed_without_tensorflow(module: str) -> None:
+    found = imported_at_once(f"gannet_export.{module}", set())
+    assert {"gannet_export", "gannet_export.noise"} <= found
+    assert not found & TENSORFLOW
+    assert "tensorflow" in imported_at_once("gannet_export.exporting", set())
 
 
 def test_every_command_of_the_distribution_can_be_loaded() -> None:

@@ -62,6 +62,9 @@ WARMUP_FILE: Final = "assets.extra/tf_serving_warmup_requests"
 CARD_FORMAT: Final = 1
 """The one `format` of a model card that this release reads; any other is refused."""
 
+LABELS_FILE: Final = "labels.json"
+"""Beside the versions of a model: the version of each label, like ``{"stable": 3, "canary": 4}``."""
+
 STAGING_PREFIX: Final = ".staging-"
 """A version under construction: not a number, therefore invisible to every server."""
 

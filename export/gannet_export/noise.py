@@ -1,9 +1,12 @@
 """The one noise: the only place where a seed becomes a latent vector."""
 
-import tensorflow as tf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
-def noise(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
+def noise(seeds: "tf.Tensor", latent_dim: int) -> "tf.Tensor":
     """Draw one latent vector per seed, each from its own seed alone.
 
     Row i is ``stateless_normal([latent_dim], seed=[seeds[i], 0], alg="philox")``: the same bits in eager
@@ -19,11 +22,13 @@ def noise(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
         float32 of shape [B, Z], standard normal.
 
     Example:
+        >>> import tensorflow as tf
         >>> noise([7, 8], latent_dim=3).shape
         TensorShape([2, 3])
         >>> bool(tf.reduce_all(noise([7, 8], 3)[1] == noise([8], 3)[0]))
         True
     """
+    import tensorflow as tf
 
     def row(seed: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_normal([latent_dim], seed=tf.stack([seed, 0]), alg="philox")

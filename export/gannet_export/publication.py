@@ -6,21 +6,22 @@ Nothing here knows TensorFlow.
 import contextlib
 import errno
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from gannet_client import contract
 from gannet_client.errors import GannetError, UsageError
+from gannet_export.durability import directory_for, sync_directory, sync_tree
+from gannet_export.leavings import sweep, workplace
+from gannet_export.repository import LARGEST_VERSION, require_name, version_number
 
-LARGEST_VERSION = 2**63 - 1
-"""What servers read as a version: an int64."""
+_STAGED = "version"
 
 
 @contextlib.contextmanager
 def staging(models: Path, name: str, version: int | None = None) -> Iterator[Path]:
-    """Make an empty directory under `<models>/<name>/` that no server reads; it is gone at the end.
+    """Make an empty directory below `<models>/<name>/` that no server reads; it is gone at the end.
+
+    What exports that were killed left there is swept first.
 
     Args:
         models: the models directory; made if missing.
@@ -32,27 +33,29 @@ def staging(models: Path, name: str, version: int | None = None) -> Iterator[Pat
 
     Raises:
         UsageError: the name or the number is not usable, or the directory cannot be written.
+        GannetError: the disk does not take what is written; nothing was published.
     """
-    if version is not None:
-        _require_free(models / name, version)
-    if not name or name.startswith(".") or "/" in name or not name.isprintable():
-        raise UsageError(f"expected a model name without '/' that does not begin with '.', received {name!r}")
-    directory = models / name / f"{contract.STAGING_PREFIX}{uuid.uuid4().hex}"
-    try:
-        directory.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to the models directory {models}: {error.strerror or error}; "
-            "choose one that this user may write"
-        ) from error
-    try:
-        yield directory
-    except OSError as error:
-        raise GannetError(
-            f"cannot write {error.filename or directory}: {error.strerror or error}; nothing was published"
-        ) from error
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    require_name(name)
+    parent = models / name
+    with contextlib.ExitStack() as stack:
+        try:
+            if version is not None:
+                _require_free(parent, version)
+            stack.enter_context(directory_for(parent))
+            sweep(parent)
+            staged = stack.enter_context(workplace(parent)) / _STAGED
+            staged.mkdir()
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to the models directory {models}: {error.strerror or error}; "
+                "choose one that this user may write and that has room"
+            ) from error
+        try:
+            yield staged
+        except OSError as error:
+            raise GannetError(
+                f"cannot write {error.filename or staged}: {error.strerror or error}; nothing was published"
+            ) from error
 
 
 def publish(staged: Path, version: int | None = None) -> Path:
@@ -66,7 +69,8 @@ def publish(staged: Path, version: int | None = None) -> Path:
         The version directory.
 
     Raises:
-        UsageError: `version` is below 1 or exists already; versions are never overwritten.
+        UsageError: `version` is below 1 or exists already, if only as an empty directory; versions are never
+            overwritten.
 
     Example:
         >>> import tempfile
@@ -76,50 +80,50 @@ def publish(staged: Path, version: int | None = None) -> Path:
         ...         publish(staged).name
         '1'
     """
-    parent = staged.parent
-    if version is not None:
-        _require_free(parent, version)
-    _sync(staged)
+    parent = staged.parent.parent
+    sync_tree(staged)
     while True:
-        target = parent / str(_next_version(parent) if version is None else version)
+        target = parent / str(_next_version(parent) if version is None else _require_free(parent, version))
         try:
             os.rename(staged, target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-            if version is not None:
-                _require_free(parent, version)
         else:
-            _sync_directory(parent)
+            _confirm(target)
             return target
 
 
-def _require_free(parent: Path, version: int) -> None:
+def _confirm(target: Path) -> None:
+    try:
+        sync_directory(target.parent)
+    except OSError as error:
+        raise GannetError(
+            f"published {target}, but the disk does not confirm it: {error.strerror or error}; verify it"
+        ) from error
+
+
+def _require_free(parent: Path, version: int) -> int:
     if not 1 <= version <= LARGEST_VERSION:
         raise UsageError(f"expected a version from 1 to {LARGEST_VERSION}, received {version}")
-    if (parent / str(version)).exists():
+    if version in _numbers(parent):
         raise UsageError(
             f"version {version} exists already in {parent}; leave the number out to take the next free one"
         )
+    return version
 
 
 def _next_version(parent: Path) -> int:
-    numbers = (int(child.name) for child in parent.iterdir() if child.name.isdecimal())
-    return max((number for number in numbers if number < LARGEST_VERSION), default=0) + 1
+    highest = max(_numbers(parent), default=0)
+    if highest == LARGEST_VERSION:
+        raise UsageError(f"no number is left above version {highest} in {parent}; choose one")
+    return highest + 1
 
 
-def _sync(directory: Path) -> None:
-    for path in [*directory.rglob("*"), directory]:
-        if path.is_dir():
-            _sync_directory(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _numbers(parent: Path) -> set[int]:
+    """The numbers that are taken: renaming onto an empty directory would succeed, and onto `007` as 7."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        numbers = {version_number(entry) for entry in os.listdir(parent)}
+    except FileNotFoundError:
+        return set()
+    return {number for number in numbers if number is not None}

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,10 @@ from hypothesis import strategies as st
 
 from gannet_client.errors import UsageError
 from gannet_export.publication import publish, staging
+from tests.export import publishers
+from tests.export.directories import is_whole, names, outcomes
+
+pytestmark = pytest.mark.usefixtures("without_waiting")
 
 
 def published(models: Path, version: int | None = None, content: str = "graph") -> Path:
@@ -18,10 +21,6 @@ def published(models: Path, version: int | None = None, content: str = "graph") 
         (staged / "saved_model.pb").write_text(content)
         (staged / "variables").mkdir()
         return publish(staged, version)
-
-
-def names(models: Path) -> list[str]:
-    return sorted(child.name for child in (models / "digits").iterdir())
 
 
 def test_versions_count_up(tmp_path: Path) -> None:
@@ -48,12 +47,17 @@ def test_a_chosen_number_is_taken_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [0, -1, 2**63])
 def test_versions_are_positive_int64(tmp_path: Path, version: int) -> None:
-    with pytest.raises(UsageError, match=f"received {version}"):
-        published(tmp_path, version)
-    assert names(tmp_path) == []
-    with pytest.raises(UsageError, match=f"received {version}"), staging(tmp_path, "early", version):
+    with (
+        pytest.raises(UsageError, match=f"expected a version .* received {version}"),
+        staging(tmp_path, "early", version),
+    ):
         pass
-    assert not (tmp_path / "early").exists()
+    with (
+        staging(tmp_path, "late") as staged,
+        pytest.raises(UsageError, match=f"expected a version .* received {version}"),
+    ):
+        publish(staged, version)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_number_that_no_server_reads_is_passed_over(tmp_path: Path) -> None:
@@ -69,24 +73,66 @@ def test_a_file_is_in_the_way(tmp_path: Path) -> None:
     assert published(tmp_path).name == "6"
 
 
+@pytest.mark.parametrize("name", ["7", "007"])
+def test_an_empty_directory_has_its_number(tmp_path: Path, name: str) -> None:
+    (tmp_path / "digits" / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match="version 7 exists already"):
+        published(tmp_path, 7)
+    with staging(tmp_path, "digits") as staged, pytest.raises(UsageError, match="version 7 exists already"):
+        publish(staged, 7)
+    assert published(tmp_path).name == "8"
+    assert names(tmp_path) == sorted([name, "8"])
+
+
+def test_behind_the_last_number_there_is_none(tmp_path: Path) -> None:
+    published(tmp_path, 2**63 - 1)
+    with pytest.raises(UsageError, match="no number is left above version 9223372036854775807"):
+        published(tmp_path)
+    assert names(tmp_path) == ["9223372036854775807"]
+
+
 def test_a_failure_while_staging_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="half-way"), staging(tmp_path, "digits") as staged:
+    models = tmp_path / "new" / "models"
+    with pytest.raises(RuntimeError, match="half-way"), staging(models, "digits") as staged:
         (staged / "saved_model.pb").write_text("half")
         raise RuntimeError("half-way")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(RuntimeError, match="half-way"), staging(tmp_path, "digits"):
+        raise RuntimeError("half-way")
     assert names(tmp_path) == []
+    assert (tmp_path / "digits").is_dir()
 
 
 def test_what_is_staged_is_no_version(tmp_path: Path) -> None:
-    with staging(tmp_path, "digits") as staged:
-        assert not staged.name.isdecimal()
-        assert staged.parent == tmp_path / "digits"
+    with staging(tmp_path, "digits"):
+        (entry,) = names(tmp_path)
+        assert entry.startswith(".staging-")
 
 
-def test_ten_publishers_get_ten_numbers(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(10) as pool:
-        versions = list(pool.map(lambda content: published(tmp_path, content=str(content)), range(10)))
-    assert sorted(int(version.name) for version in versions) == list(range(1, 11))
-    assert {(version / "saved_model.pb").read_text() for version in versions} == set(map(str, range(10)))
+def test_all_of_a_version_is_on_disk_before_it_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, before, rename = [], [], os.rename
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    monkeypatch.setattr(os, "rename", lambda *paths: (before.extend(synced), rename(*paths)))
+    version = publishers.export(tmp_path / "models")
+    assert is_whole(version)
+    assert {path.stat().st_ino for path in (version, *version.rglob("*"))} <= set(before)
+    assert {path.stat().st_ino for path in (tmp_path, tmp_path / "models")} <= set(before)
+    assert version.parent.stat().st_ino in synced[len(before) :]
+
+
+def test_ten_processes_get_ten_numbers(tmp_path: Path) -> None:
+    ends = outcomes("race", tmp_path, 10)
+    assert sorted(str(end["said"]) for end in ends) == sorted(
+        str(tmp_path / "digits" / str(number)) for number in range(1, 11)
+    )
+    assert names(tmp_path) == sorted(map(str, range(1, 11)))
+    assert all(map(is_whole, (tmp_path / "digits").iterdir()))
 
 
 @pytest.fixture
@@ -106,3 +152,14 @@ def test_a_models_directory_that_is_not_writable(tmp_path_factory: pytest.TempPa
         staging(Path("/"), "digits"),
     ):
         pass
+
+
+def test_a_file_where_the_directory_would_be(tmp_path: Path) -> None:
+    (tmp_path / "digits").write_text("")
+    for models in (tmp_path, tmp_path / "digits"):
+        with (
+            pytest.raises(UsageError, match="cannot write to the models directory"),
+            staging(models, "digits"),
+        ):
+            pass
+    assert names(tmp_path.parent, tmp_path.name) == ["digits"]

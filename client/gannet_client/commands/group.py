@@ -13,8 +13,9 @@ ENTRY_POINTS: Final = "gannet.commands"
 DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
-    "export": "Export a run's checkpoint as a version that TensorFlow Serving serves.",
+    "export": "Export a generator as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
+    "models": "List, show, verify and remove the versions of a models directory.",
     "sample": "Draw images from a run's checkpoint.",
     "serve": "Serve every model of the directory MODELS over gRPC.",
     "train": "Train a GAN and write a run directory.",
