@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     model_pb2,
     model_service_pb2,
     predict_pb2,
+    prediction_log_pb2,
     prediction_service_pb2,
     status_pb2,
 )
@@ -35,6 +36,8 @@ OFFICIAL = {
     "ModelSpec": model_pb2.ModelSpec,
     "PredictRequest": predict_pb2.PredictRequest,
     "PredictResponse": predict_pb2.PredictResponse,
+    "PredictLog": prediction_log_pb2.PredictLog,
+    "PredictionLog": prediction_log_pb2.PredictionLog,
     "SignatureDefMap": get_model_metadata_pb2.SignatureDefMap,
     "GetModelMetadataRequest": get_model_metadata_pb2.GetModelMetadataRequest,
     "GetModelMetadataResponse": get_model_metadata_pb2.GetModelMetadataResponse,
