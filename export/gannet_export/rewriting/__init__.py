@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from gannet_client.errors import ModelError
 from gannet_export.rewriting.freezing import NotFreezable, fold_constants, freeze
 from gannet_export.rewriting.graph import Graph
 from gannet_export.rewriting.half import convolutions_to_bfloat16
+from gannet_export.rewriting.left import OTHER_IMAGES, Left, left
 from gannet_export.rewriting.normalization import fold_scales, merge_shifts
 from gannet_export.rewriting.proof import BFLOAT16, FLOAT32, Bound, drawn
 from gannet_export.rewriting.subpixel import to_subpixels
@@ -38,23 +40,34 @@ class Rewriting:
     Attributes:
         graph: as far as it is rewritten.
         report: how many places each step changed, by its name.
+        refused: how many places a step would have changed that draws other images, by its name.
+
+    Raises:
+        NotFreezable: the function cannot be written as one graph of constants.
     """
 
     def __init__(self, function: Any, rows: Mapping[str, np.ndarray]) -> None:
         self._specs = list(function.structured_input_signature[0])
         self.graph = freeze(function)
         self.report: dict[str, int] = {}
+        self.refused: dict[str, int] = {}
         self._rows = rows
-        self._expected = drawn(self.graph, rows)
+        try:
+            self._expected = drawn(self.graph, rows)
+        except tf.errors.OpError as error:
+            kind = type(error).__name__
+            raise NotFreezable(f"it does not run as one graph of constants ({kind})") from error
 
     def try_step(self, name: str, step: Step, bound: Bound) -> bool:
         """Take a step if the images stay within a bound of the plain graph's; tell whether it was taken."""
         candidate = self.graph.copy()
         changed = step(candidate)
-        if changed and not bound.holds(drawn(candidate, self._rows), self._expected):
+        if changed and not self._draws_the_same(candidate, bound):
+            self.refused[name] = changed
             return False
         self.graph = candidate
         self.report[name] = changed
+        self.refused.pop(name, None)
         return True
 
     @property
@@ -62,9 +75,15 @@ class Rewriting:
         """Of the convolutions."""
         return "bfloat16" if self.report.get(HALVED) else "float32"
 
+    def left(self) -> Left:
+        """How many operations and steps stayed out, by reason."""
+        half = HALVED in self.report
+        operations = left(self.graph, half=half, largest_depth=None if half else FEW_CHANNELS)
+        return {**operations, **{name: {OTHER_IMAGES: count} for name, count in self.refused.items()}}
+
     def summary(self) -> dict[str, Any]:
-        """What was done, for the model card."""
-        return {"precision": self.precision, "rewritten": self.report}
+        """What was done and what was not, for the model card."""
+        return {"precision": self.precision, "rewritten": self.report, "left": self.left()}
 
     def function(self) -> Any:
         """The graph as a concrete function, of which a SavedModel keeps one copy for all its signatures."""
@@ -77,6 +96,14 @@ class Rewriting:
             return images[:rows]
 
         return tf.function(draw, jit_compile=False, autograph=False).get_concrete_function(*self._specs)
+
+    def _draws_the_same(self, graph: Graph, bound: Bound) -> bool:
+        try:
+            return bound.holds(drawn(graph, self._rows), self._expected)
+        except (tf.errors.OpError, ValueError) as error:
+            # A pattern that no step foresaw stays as it is; it is no reason not to export.
+            log.warning("a rewritten graph does not run: %s", str(error).splitlines()[0])
+            return False
 
 
 def _not_empty(values: tf.Tensor) -> tf.Tensor:
@@ -104,8 +131,22 @@ def rewrite(
         NotFreezable: the function cannot be written as one graph of constants.
         ModelError: `strict`, and the images of bfloat16 are too far from the plain graph's.
     """
-    rewriting = Rewriting(function, rows)
     half = precision == "bfloat16"
+    rewriting = _rewritten(function, rows, half)
+    if half and not _halve(rewriting):
+        message = "expected images within two grey levels in bfloat16, received others"
+        if strict:
+            raise ModelError(f"{message}; nothing was published, export in float32")
+        log.warning("%s; the export stays in float32", message)
+        refused = rewriting.refused[HALVED]
+        rewriting = _rewritten(function, rows, half=False)
+        rewriting.refused[HALVED] = refused
+    _tell(rewriting)
+    return rewriting
+
+
+def _rewritten(function: Any, rows: Mapping[str, np.ndarray], half: bool) -> Rewriting:
+    rewriting = Rewriting(function, rows)
     steps: dict[str, Step] = {
         "constants folded": fold_constants,
         "scales folded into kernels": fold_scales,
@@ -116,19 +157,29 @@ def rewrite(
     }
     for name, step in steps.items():
         if not rewriting.try_step(name, step, FLOAT32):
-            log.warning("left out of the export: %s; the images would not be the same", name)
-    if half:
-        _halve(rewriting, strict)
+            log.warning("left out of the export: %s; %s", name, OTHER_IMAGES)
     return rewriting
 
 
-def _halve(rewriting: Rewriting, strict: bool) -> None:
+def _halve(rewriting: Rewriting) -> bool:
+    """Let the convolutions, or all but the last, compute in bfloat16; tell whether that could be."""
     if rewriting.try_step(HALVED, convolutions_to_bfloat16, BFLOAT16):
-        return
-    if rewriting.try_step(HALVED, lambda graph: convolutions_to_bfloat16(graph, keep_last=True), BFLOAT16):
+        if not rewriting.report[HALVED]:
+            log.warning("there is no convolution to compute in bfloat16; the export stays in float32")
+        return True
+    step = partial(convolutions_to_bfloat16, keep_last=True)
+    if step(rewriting.graph.copy()) and rewriting.try_step(HALVED, step, BFLOAT16):
         log.warning("the last convolution stays in float32: bfloat16 would draw other images")
-        return
-    message = "expected images within two grey levels in bfloat16, received others"
-    if strict:
-        raise ModelError(f"{message}; nothing was published, export in float32")
-    log.warning("%s; the export stays in float32", message)
+        return True
+    return False
+
+
+def _tell(rewriting: Rewriting) -> None:
+    done = [f"{count} {name}" for name, count in rewriting.report.items() if count]
+    log.info("rewritten: %s", ", ".join(done) or "nothing")
+    stayed: dict[str, list[str]] = {}
+    for kind, reasons in rewriting.left().items():
+        for reason, count in reasons.items():
+            stayed.setdefault(reason, []).append(f"{count} {kind}")
+    for reason, kinds in stayed.items():
+        log.info("left as they are, %s: %s", reason, ", ".join(kinds))

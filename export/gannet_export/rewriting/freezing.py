@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.grappler import tf_optimizer
 
-from gannet_export.rewriting.graph import Graph, Node
+from gannet_export.rewriting.graph import PASSES_ON, Graph, Node, is_later
 
 LARGEST_GRAPH = 3 * 2**29
 """Bytes of weights: a protocol buffer ends at 2 GiB."""
@@ -38,9 +41,7 @@ def freeze(function: Any) -> Graph:
     except (ValueError, tf.errors.OpError) as error:
         raise NotFreezable((str(error).splitlines() or [repr(error)])[0]) from error
     (output,) = frozen.outputs
-    definition = frozen.graph.as_graph_def()
-    if definition.library.function:
-        raise NotFreezable("it has loops or branches")
+    definition = _inlined(frozen.graph.as_graph_def(), [tensor.name for tensor in (*frozen.inputs, output)])
     graph = Graph(definition, output.op.name)
     for node in graph.nodes.values():
         # What the removed reads of variables have to wait for is gone with them.
@@ -48,31 +49,79 @@ def freeze(function: Any) -> Graph:
         del node.input[:]
         node.input.extend(data)
         node.attr.pop("_class", None)
+        # A server has other devices than the one that trained.
+        node.device = ""
     graph.prune()
+    _require_one_graph(graph, {tensor.op.name for tensor in frozen.inputs})
+    _name_later_outputs(graph)
     return graph
+
+
+def _inlined(definition: graph_pb2.GraphDef, kept: list[str]) -> graph_pb2.GraphDef:
+    """Put the bodies of functions compiled by XLA where they are called.
+
+    Keras compiles convolutions of several groups; TensorFlow Serving has no XLA, and no need of it.
+    """
+    for function in definition.library.function:
+        function.attr.pop("_XlaMustCompile", None)
+        function.attr.pop("_noinline", None)
+    for node in definition.node:
+        node.attr.pop("_XlaMustCompile", None)
+    graph = meta_graph_pb2.MetaGraphDef(graph_def=definition)
+    graph.collection_def["train_op"].node_list.value.extend(kept)
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.optimizers.append("function")
+    return tf_optimizer.OptimizeGraph(config, graph)
+
+
+def _require_one_graph(graph: Graph, arguments: set[str]) -> None:
+    for node in graph.nodes.values():
+        if any(value.HasField("func") or value.list.func for value in node.attr.values()):
+            raise NotFreezable("it has loops or branches")
+        if node.op == "Placeholder" and node.name not in arguments:
+            raise NotFreezable("it reads what is no variable, such as a table")
+
+
+def _name_later_outputs(graph: Graph) -> None:
+    """Let an Identity stand for every output that is not the first of its node."""
+    with tf.Graph().as_default() as whole:
+        tf.graph_util.import_graph_def(graph.graph_def(), name="")
+    for node in list(graph.nodes.values()):
+        for place, given in enumerate(node.input):
+            if is_later(given) and node.op not in PASSES_ON:
+                kind = whole.get_tensor_by_name(given).dtype
+                named = graph.add("Identity", given.replace(":", "/output_"), [], T=kind)
+                named.input.append(given)
+                node.input[place] = named.name
 
 
 def fold_constants(graph: Graph) -> int:
     """Compute what depends on constants alone; returns how many nodes that saved."""
     fixed = _fixed(graph)
+    needed = {name for node in graph.nodes.values() if node.name not in fixed for name in _inputs(node)}
     edge = [
-        node
-        for name, node in graph.nodes.items()
-        if name in fixed and node.op != "Const" and _leaves(graph, node, fixed)
+        graph.nodes[name]
+        for name in fixed
+        if (name in needed or name == graph.output) and graph.nodes[name].op != "Const"
     ]
     before = len(graph.nodes)
-    for node, value in zip(edge, _computed(graph, edge), strict=True):
-        if value.nbytes <= LARGEST_FOLDED:
+    for node, value in _computed(graph, edge):
+        # What is no larger than what it is made of replaces that, unless others need it too.
+        if value.nbytes <= max(LARGEST_FOLDED, fixed[node.name]):
             graph.redirect(node, graph.constant(node.name, value))
     return before - len(graph.nodes)
 
 
-def _fixed(graph: Graph) -> set[str]:
-    """Names of the nodes that depend on constants alone."""
-    fixed: set[str] = set()
+def _fixed(graph: Graph) -> dict[str, int]:
+    """The nodes that depend on constants alone, and the bytes of the largest of these."""
+    fixed: dict[str, int] = {}
     for node in graph.in_order():
-        if node.op == "Const" or (node.input and not _draws(node) and _inputs(node) <= fixed):
-            fixed.add(node.name)
+        value = graph.value(node)
+        if value is not None:
+            fixed[node.name] = value.nbytes
+        elif node.input and not _draws(node) and _inputs(node) <= fixed.keys():
+            fixed[node.name] = max(fixed[name] for name in _inputs(node))
     return fixed
 
 
@@ -85,14 +134,12 @@ def _inputs(node: Node) -> set[str]:
     return {given.split(":")[0] for given in node.input}
 
 
-def _leaves(graph: Graph, node: Node, fixed: set[str]) -> bool:
-    others = (user for user in graph.nodes.values() if user.name not in fixed)
-    return node.name == graph.output or any(node.name in _inputs(user) for user in others)
-
-
-def _computed(graph: Graph, nodes: list[Node]) -> list[np.ndarray]:
-    if not nodes:
-        return []
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+def _computed(graph: Graph, nodes: list[Node]) -> list[tuple[Node, np.ndarray]]:
+    """The values of those nodes that have numbers for values."""
+    with tf.Graph().as_default() as whole, tf.compat.v1.Session() as session:
         tf.graph_util.import_graph_def(graph.graph_def(), name="")
-        return list(session.run([f"{node.name}:0" for node in nodes]))
+        tensors = [whole.get_tensor_by_name(f"{node.name}:0") for node in nodes]
+        known = [place for place, tensor in enumerate(tensors) if tensor.dtype.is_numpy_compatible]
+        numbers = [place for place in known if tensors[place].dtype not in (tf.string, tf.resource)]
+        values = session.run([tensors[place] for place in numbers])
+    return [(nodes[place], np.asarray(value)) for place, value in zip(numbers, values, strict=True)]

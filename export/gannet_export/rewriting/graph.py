@@ -8,6 +8,8 @@ import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, tensor_pb2
 
 Node: TypeAlias = node_def_pb2.NodeDef
+Shapes: TypeAlias = dict[str, tf.TensorShape]
+"""The static shape of every node's first output."""
 
 PASSES_ON = {"Identity", "Snapshot"}
 """Operations whose output is their input."""
@@ -15,6 +17,8 @@ PASSES_ON = {"Identity", "Snapshot"}
 
 class Graph:
     """Nodes by name, of which one is the output; every node is known by its first output.
+
+    An Identity that takes a later output of a node stands for that output.
 
     Args:
         graph_def: without variables, functions and control flow.
@@ -59,13 +63,13 @@ class Graph:
     def given(self, node: Node, place: int) -> Node:
         """The node behind an input, past those that only pass it on."""
         found = self.nodes[_name(node.input[place])]
-        return self.given(found, 0) if found.op in PASSES_ON else found
+        return self.given(found, 0) if _passes_on(found) else found
 
     def users(self, node: Node) -> Iterator[Node]:
         """The nodes that take a node's output, also past those that only pass it on."""
         for user in list(self.nodes.values()):
             if any(_name(given) == node.name and not given.startswith("^") for given in user.input):
-                if user.op in PASSES_ON and user.name != self.output:
+                if _passes_on(user) and user.name != self.output:
                     yield from self.users(user)
                 else:
                     yield user
@@ -120,7 +124,7 @@ class Graph:
             self.output = new.name
         self.prune()
 
-    def shapes(self) -> dict[str, tf.TensorShape]:
+    def shapes(self) -> Shapes:
         """The static shape of every node's first output."""
         with tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(self.graph_def(), name="")
@@ -141,6 +145,21 @@ class Graph:
 def attribute(node: Node, key: str) -> attr_value_pb2.AttrValue:
     """An attribute of a node, empty if it has none of that name: asking the node itself would add it."""
     return node.attr[key] if key in node.attr else attr_value_pb2.AttrValue()
+
+
+def is_channels_last(node: Node) -> bool:
+    """Whether a node has its channels on the last axis, or does not ask where they are."""
+    return attribute(node, "data_format").s in (b"", b"NHWC")
+
+
+def is_later(given: str) -> bool:
+    """Whether an input is not the first output of its node."""
+    return not given.startswith("^") and given.partition(":")[2] not in ("", "0")
+
+
+def _passes_on(node: Node) -> bool:
+    """Whether the output of a node is that of the node before it."""
+    return node.op in PASSES_ON and not is_later(node.input[0])
 
 
 def _name(given: str) -> str:

@@ -72,5 +72,6 @@ def _join(graph: Graph) -> None:
     """Drop the casts to float32 and back between two convolutions."""
     for node in graph.of_kind("Cast"):
         before = graph.given(node, 0)
-        if before.op == "Cast" and node.attr["DstT"].type == HALF.as_datatype_enum:
+        half = HALF.as_datatype_enum
+        if before.op == "Cast" and before.attr["SrcT"].type == node.attr["DstT"].type == half:
             graph.redirect(node, graph.given(before, 0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
 
 from gannet_export.rewriting.graph import Graph
 
@@ -43,7 +44,9 @@ def drawn(graph: Graph, rows: Mapping[str, np.ndarray]) -> np.ndarray:
         rows: by the name of the placeholder, [N, ...]; N at least 1.
     """
     count = len(next(iter(rows.values())))
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    # On a GPU the two graphs would differ by the rounding of its fast convolutions.
+    config = config_pb2.ConfigProto(device_count={"GPU": 0})
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
         tf.graph_util.import_graph_def(graph.graph_def(), name="")
         chunks = [
             session.run(

@@ -7,7 +7,7 @@ kernel; an ordinary convolution with four times the channels computes all phases
 import numpy as np
 import tensorflow as tf
 
-from gannet_export.rewriting.graph import Graph, Node, attribute
+from gannet_export.rewriting.graph import Graph, Node, Shapes, attribute, is_channels_last
 
 BLOCK = 2
 ACTIVATIONS = ("Relu", "LeakyRelu", "Elu", "Relu6")
@@ -20,51 +20,69 @@ def to_subpixels(graph: Graph, largest_depth: int | None = None) -> int:
         graph: whose kernels are constants.
         largest_depth: leave alone those of more output channels than this.
     """
-    shapes, count = graph.shapes(), 0
-    doubling = [
-        node
-        for node in graph.of_kind("Conv2DBackpropInput")
-        if _doubles(node, shapes[graph.given(node, 2).name], shapes[node.name])
-    ]
-    for node in doubling:
-        kernel = graph.value(graph.given(node, 1))
-        if kernel is not None and (largest_depth is None or kernel.shape[2] <= largest_depth):
-            _rewrite(graph, node, kernel)
-            count += 1
-    return count
+    shapes, transposed = graph.shapes(), graph.of_kind("Conv2DBackpropInput")
+    chosen = [node for node in transposed if obstacle(graph, node, shapes, largest_depth) is None]
+    for node in chosen:
+        _rewrite(graph, node, graph.constant_at(node, 1))
+    return len(chosen)
+
+
+def obstacle(graph: Graph, node: Node, shapes: Shapes, largest_depth: int | None = None) -> str | None:
+    """Why a transposed convolution is not rewritten; None if it is.
+
+    Args:
+        graph: that the node is of.
+        node: a Conv2DBackpropInput.
+        shapes: of the graph.
+        largest_depth: see :func:`to_subpixels`.
+    """
+    kernel = graph.value(graph.given(node, 1))
+    if kernel is None:
+        return "its kernel is computed"
+    if not _doubles(node, shapes[graph.given(node, 2).name], shapes[node.name]):
+        return "not of stride 2 to twice the size, channels last"
+    if largest_depth is not None and kernel.shape[2] > largest_depth:
+        return "faster as it is"
+    return None
 
 
 def phases(kernel: np.ndarray) -> np.ndarray:
     """Rearrange the kernel of a transposed convolution of stride 2 and SAME padding.
 
     Args:
-        kernel: [k, k, O, I], as `tf.nn.conv2d_transpose` takes it.
+        kernel: [h, w, O, I], as `tf.nn.conv2d_transpose` takes it.
 
     Returns:
-        [n, n, I, 4 O], n odd: the kernel of an ordinary SAME convolution whose output `depth_to_space` turns
-        into that of the transposed one.
+        [m, n, I, 4 O], m and n odd: the kernel of an ordinary SAME convolution whose output `depth_to_space`
+        turns into that of the transposed one.
 
     Example:
-        >>> phases(np.ones([5, 5, 3, 8])).shape
+        >>> phases(np.ones([5, 4, 3, 8])).shape
         (3, 3, 8, 12)
     """
-    size, _, depth, given = kernel.shape
+    height, width, depth, given = kernel.shape
+    rows, columns = _taps(height), _taps(width)
+    found = np.zeros([len(rows), len(columns), given, BLOCK, BLOCK, depth], kernel.dtype)
+    for row, vertical in enumerate(rows):
+        for column, horizontal in enumerate(columns):
+            for a, y in enumerate(vertical):
+                for b, x in enumerate(horizontal):
+                    if 0 <= y < height and 0 <= x < width:
+                        found[row, column, :, a, b] = kernel[y, x].T
+    return found.reshape(len(rows), len(columns), given, BLOCK**2 * depth)
+
+
+def _taps(size: int) -> list[list[int]]:
+    """Along one side, for each neighbour from the first to the last: the tap that each phase takes it by."""
     padding = max(size - BLOCK, 0) // 2
     # Output 2q + a takes input q + d by tap a + padding - 2d.
     reach = max((BLOCK - 1 + padding) // BLOCK, (size - 1 - padding) // BLOCK)
-    taps = [[phase + padding - BLOCK * d for phase in range(BLOCK)] for d in range(-reach, reach + 1)]
-    found = np.zeros([len(taps), len(taps), given, BLOCK, BLOCK, depth], kernel.dtype)
-    for row, vertical in enumerate(taps):
-        for column, horizontal in enumerate(taps):
-            for a, y in enumerate(vertical):
-                for b, x in enumerate(horizontal):
-                    if 0 <= y < size and 0 <= x < size:
-                        found[row, column, :, a, b] = kernel[y, x].T
-    return found.reshape(len(taps), len(taps), given, BLOCK**2 * depth)
+    return [[phase + padding - BLOCK * d for phase in range(BLOCK)] for d in range(-reach, reach + 1)]
 
 
 def _doubles(node: Node, given: tf.TensorShape, drawn: tf.TensorShape) -> bool:
-    plain = attribute(node, "data_format").s in (b"", b"NHWC") and attribute(node, "padding").s == b"SAME"
+    # Without padding that is a kernel of one or two taps, which needs none.
+    plain = is_channels_last(node) and attribute(node, "padding").s in (b"SAME", b"VALID")
     strides, dilations = list(attribute(node, "strides").list.i), set(attribute(node, "dilations").list.i)
     known = given[1:].is_fully_defined() and drawn[1:].is_fully_defined()
     return (
