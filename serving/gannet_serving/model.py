@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from gannet_serving.processor import advice, read_cpuinfo
 from gannet_serving.servables import Servable, Servables
 from gannet_serving.status import StatusError
 from gannet_serving.versions import find_versions, fingerprint
@@ -78,6 +79,8 @@ class Model:
         self.servables.available(servable, self._load(path))
         seconds = time.monotonic() - begin
         _log.info("model %s version %d: AVAILABLE in %.1f s", self.name, servable.number, seconds)
+        if slow := advice(path, read_cpuinfo()):
+            _log.warning("model %s version %d: %s", self.name, servable.number, slow)
 
 
 def _as_failure(error: Exception) -> StatusError:
