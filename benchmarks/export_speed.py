@@ -48,10 +48,9 @@ def main() -> None:
                 report(f"export_speed_{name}_batch_{batch}", ratio, "the plain export", bound)
                 missed |= bound is not None and ratio < bound
             ratio = over(versions[name], keras_archive)
-            bound = SIZE_BOUND if name == "bfloat16" else None
             plain = over(versions[name], versions["plain"])
-            report(f"export_size_{name}", ratio, "keras.export.ExportArchive", bound, plain=plain)
-            missed |= bound is not None and ratio > bound
+            report(f"export_size_{name}", ratio, "keras.export.ExportArchive", SIZE_BOUND, plain=plain)
+            missed |= ratio > SIZE_BOUND
     sys.exit(missed)
 
 
@@ -98,10 +97,16 @@ def archived(generator: Any, directory: Path) -> Path:
     archive = keras.export.ExportArchive()
     archive.track(generator)
     for name, answer in signatures.items():
-        given = list(answer.structured_input_signature[0])
-        archive.add_endpoint(name, lambda rows, answer=answer: answer(rows), input_signature=given)
+        archive.add_endpoint(
+            name, calling(answer), input_signature=list(answer.structured_input_signature[0])
+        )
     archive.write_out(str(directory), verbose=False)
     return directory
+
+
+def calling(answer: Any) -> Call:
+    """A function of Python, which is what Keras takes."""
+    return lambda rows: answer(rows)
 
 
 def session_call(version: Path) -> Call:
