@@ -107,6 +107,7 @@ KINDS: dict[str, tuple[Callable[[], keras.Model], dict[str, Any]]] = {
         ),
         {
             "Conv2DBackpropInput": {OTHER: 3, "its kernel is computed": 1},
+            "Mul": {NO_KERNEL: 1},
             "Mean": {UNKNOWN: 1},
             "Tile": {UNKNOWN: 1},
         },
@@ -161,6 +162,16 @@ def test_in_bfloat16_as_well(kind: str) -> None:
     rewriting, difference = rewritten(KINDS[kind][0](), precision="bfloat16")
     assert rewriting.precision == "bfloat16"
     assert 1e-6 < difference <= 2 * LEVEL
+
+
+def on_a_device(values: tf.Tensor) -> tf.Tensor:
+    with tf.device("/device:GPU:1"):
+        return tf.tanh(values)
+
+
+def test_a_device_that_the_network_names_is_not_that_of_a_server() -> None:
+    rewriting, _ = rewritten(image_network(Applied(on_a_device)))
+    assert {node.device for node in rewriting.graph.nodes.values()} == {""}
 
 
 @settings(deadline=None, max_examples=8)
