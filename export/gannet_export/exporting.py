@@ -177,7 +177,12 @@ def _graph(source: Source, options: Options) -> tuple[Draw, Sequence[tf.Variable
             if options.strict:
                 raise ModelError(f"cannot rewrite the generator: {error}; nothing was published") from error
             log.warning("the generator is exported as Keras has it: %s", error)
-    return source.function, source.variables, {"precision": "float32", "rewritten": {}}
+            return source.function, source.variables, _plain({"the whole graph": {str(error): 1}})
+    return source.function, source.variables, _plain({})
+
+
+def _plain(left: dict[str, Any]) -> dict[str, Any]:
+    return {"precision": "float32", "rewritten": {}, "left": left}
 
 
 def _proof_rows(source: Source) -> dict[str, np.ndarray]:

@@ -97,7 +97,8 @@ class Servable(tf.Module):
             good = condition.legal(values)
             safe.append(tf.where(_beside(good, values), values, tf.cast(condition.harmless, values.dtype)))
             legal &= good
-        images = self._draw(latents, *safe)
+        rows = tf.shape(latents)[0]
+        images = self._draw(*(_not_empty(values) for values in (latents, *safe)))[:rows]
         return tf.where(_beside(legal, images), images, float("nan")) if safe else images
 
     def _pixels(self, *given: tf.Tensor) -> tf.Tensor:
@@ -111,6 +112,12 @@ class Servable(tf.Module):
 
     def _card_rows(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.fill([tf.shape(rows)[0]], self._card)
+
+
+def _not_empty(values: tf.Tensor) -> tf.Tensor:
+    """Add a row if there is none: oneDNN's fused convolutions give no rows a wrong number of channels."""
+    missing = tf.cast(tf.equal(tf.shape(values)[0], 0), tf.int32)
+    return tf.pad(values, [[0, missing], *([[0, 0]] * (values.shape.rank - 1))])
 
 
 def _beside(rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -42,7 +42,6 @@ def rewritten(made: keras.Model, **options: Any) -> tuple[Rewriting, float]:
     function_, given = function(made), [tf.constant(values) for values in rows(made).values()]
     rewriting = rewrite(function_, rows(made), **options)
     draw = rewriting.function()
-    assert draw(*(values[:0] for values in given)).shape == (0, *function_.output_shapes[1:])
     return rewriting, float(np.abs(draw(*given) - function_(*given)).max())
 
 

@@ -86,14 +86,16 @@ class Rewriting:
         return {"precision": self.precision, "rewritten": self.report, "left": self.left()}
 
     def function(self) -> Any:
-        """The graph as a concrete function, of which a SavedModel keeps one copy for all its signatures."""
+        """The graph as a concrete function, of which a SavedModel keeps one copy for all its signatures.
+
+        It takes at least one row: oneDNN's fused convolutions give no rows a wrong number of channels.
+        """
         definition, output = self.graph.graph_def(), f"{self.graph.output}:0"
 
         def draw(*given: tf.Tensor) -> tf.Tensor:
-            rows = tf.shape(given[0])[0]
-            feeds = {f"{spec.name}:0": _not_empty(x) for spec, x in zip(self._specs, given, strict=True)}
+            feeds = {f"{spec.name}:0": values for spec, values in zip(self._specs, given, strict=True)}
             (images,) = tf.graph_util.import_graph_def(definition, feeds, [output], name="")
-            return images[:rows]
+            return images
 
         return tf.function(draw, jit_compile=False, autograph=False).get_concrete_function(*self._specs)
 
@@ -104,12 +106,6 @@ class Rewriting:
             # A pattern that no step foresaw stays as it is; it is no reason not to export.
             log.warning("a rewritten graph does not run: %s", str(error).splitlines()[0])
             return False
-
-
-def _not_empty(values: tf.Tensor) -> tf.Tensor:
-    """Add a row if there is none: oneDNN's fused convolutions give no rows a wrong number of channels."""
-    missing = tf.cast(tf.equal(tf.shape(values)[0], 0), tf.int32)
-    return tf.pad(values, [[0, missing], *([[0, 0]] * (values.shape.rank - 1))])
 
 
 def rewrite(
