@@ -183,11 +183,22 @@ def test_executions_of_several_steps_fill_epochs(tmp_path: Path, config: TrainCo
             np.testing.assert_allclose(np.asarray(received), np.asarray(expected), atol=1e-4)
 
 
-def test_the_batch_must_divide_among_the_replicas(
-    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 15}, "divisible by 2, for 2 replicas with 1 micro-batches each, received 15"),
+        ({"micro_batches": 3}, "divisible by 6, for 2 replicas with 3 micro-batches each, received 16"),
+    ],
+)
+def test_the_batch_must_divide_into_parts(
+    tmp_path: Path,
+    config: TrainConfig,
+    mirrored: tf.distribute.Strategy,
+    options: dict[str, int],
+    message: str,
 ) -> None:
-    with pytest.raises(UsageError, match="divisible by the 2 replicas, received 15"):
-        train(config.model_copy(update={"batch_size": 15}), tmp_path / "run", strategy=mirrored)
+    with pytest.raises(UsageError, match=message):
+        train(config.model_copy(update=options), tmp_path / "run", strategy=mirrored)
     assert not (tmp_path / "run").exists()
 
 
@@ -262,6 +273,19 @@ def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
     assert many.shape == (83, 8, 8, 1)
     few = sample(generator, [70, -3], 16)
     assert np.abs(many[[73, 0]].astype(int) - few).max() <= 1
+
+
+def test_batches_of_something_else_are_refused(config: TrainConfig) -> None:
+    model = build(config)
+    images = np.zeros([16, 1, 8, 8, 1], np.float32)
+    for received, data in {
+        "tuple": tf.data.Dataset.from_tensors((images, images)),
+        "images, z": tf.data.Dataset.from_tensors({"images": images, "z": images}),
+    }.items():
+        with pytest.raises(
+            UsageError, match=f"^expected batches of images, noise, received {received}; make"
+        ):
+            model.fit(data, verbose=0, shuffle=False)
 
 
 def test_the_commands_name_what_is_wrong(
