@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gannet_training.imports import is_reference
-from gannet_training.settings import read_options, read_settings, setting_options
+from gannet_training.settings import merge_settings, read_options, read_settings, setting_options
 
 ON_SYMPTOM = ("warn", "stop", "roll-back")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
@@ -93,8 +93,8 @@ def train(
     from gannet_training.cluster import choose_cluster
     from gannet_training.run import Run
 
-    flags["options"] = read_options(options) or None
-    settings = {**(read_settings(config) if config else {}), **_spoken(flags)}
+    flags["options"] = read_options(options)
+    settings = merge_settings(read_settings(config) if config else {}, flags)
     cluster = None if dry_run else choose_cluster(strategy)
 
     @functools.cache
@@ -147,10 +147,6 @@ def _agreed(settings: dict[str, Any]) -> dict[str, Any]:
     from gannet_client import __version__
 
     return {**settings, "gannet": __version__, "tensorflow": version("tensorflow"), "keras": version("keras")}
-
-
-def _spoken(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _resolve(settings: dict[str, Any]) -> Any:
