@@ -68,10 +68,8 @@ def test_two_replicas_and_one_device_agree_after_20_steps(
 
 
 @pytest.fixture(scope="module")
-def pair(mirrored: tf.distribute.Strategy) -> tuple[AdversarialModel, AdversarialModel]:
+def pair(config: TrainConfig, mirrored: tf.distribute.Strategy) -> tuple[AdversarialModel, AdversarialModel]:
     """After one step in float32 on one device, and on two replicas."""
-    shape = {"image_size": 8, "channels": 1, "latent_dim": 16, "width": 8}
-    config = TrainConfig(model="dcgan", data="digits", batch_size=16, label_smoothing=0.1, **shape)
     return trained(config, strategy("single"), steps=1), trained(config, mirrored, steps=1)
 
 

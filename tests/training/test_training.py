@@ -41,6 +41,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(config, tmp_path_factory.mktemp("training") / "run")
 
 
+@pytest.fixture(scope="module")
+def sixty(config: TrainConfig) -> TrainConfig:
+    """Epochs of 28 steps, the last one cut."""
+    return config.model_copy(update={"steps": 60, "batch_size": 64})
+
+
+@pytest.fixture(scope="module")
+def whole(sixty: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(sixty, tmp_path_factory.mktemp("sixty") / "whole")
+
+
 def test_a_run_leaves_what_the_design_lists(run: Run) -> None:
     assert {entry.name for entry in run.path.iterdir()} == {
         *(".lock", "checkpoints", "config.json", "logs"),
@@ -114,16 +125,11 @@ def test_half_of_the_average_is_replaced_after_its_half_life(config: TrainConfig
     np.testing.assert_allclose(after, (before + now) / 2, atol=1e-7)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_an_interrupted_run_ends_with_the_same_bytes(
-    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy, replicas: int
+def test_a_run_that_was_continued_ends_with_the_same_bytes(
+    tmp_path: Path, sixty: TrainConfig, whole: Run
 ) -> None:
-    where = mirrored if replicas == 2 else strategy("single")
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    whole = train(config, tmp_path / "whole", strategy=where)
-    shorter = config.model_copy(update={"steps": 40})
-    train(shorter, tmp_path / "resumed", strategy=where)
-    resumed = train(config, tmp_path / "resumed", strategy=where)
+    train(sixty.model_copy(update={"steps": 40}), tmp_path / "resumed")
+    resumed = train(sixty, tmp_path / "resumed")
     for expected, received in zip(weights(whole), weights(resumed), strict=True):
         np.testing.assert_array_equal(expected, received)
     assert [record["step"] for record in resumed.read_metrics()] == [28, 40, 56, 60]
@@ -142,17 +148,15 @@ def test_fewer_steps_than_made_are_refused(run: Run) -> None:
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    tmp_path: Path, config: TrainConfig, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sixty: TrainConfig, whole: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    whole = train(config, tmp_path / "whole")
-    run = train(config.model_copy(update={"steps": 45}), tmp_path / "run", checkpoint_every=20)
+    run = train(sixty.model_copy(update={"steps": 45}), tmp_path / "run", checkpoint_every=20)
     assert [step for step, _ in run.checkpoints()] == [20, 40, 45]
     latest = run.latest_checkpoint()
     latest.write_bytes(latest.read_bytes()[:1000])
     assert load(run).step == 40
     assert "going back to the checkpoint before" in caplog.text
-    resumed = train(config, tmp_path / "run")
+    resumed = train(sixty, tmp_path / "run")
     for expected, received in zip(weights(whole), weights(resumed), strict=True):
         np.testing.assert_array_equal(expected, received)
     assert [record["step"] for record in resumed.read_metrics()] == [28, 56, 60]
@@ -171,14 +175,12 @@ def test_steps_come_in_whole_executions(config: TrainConfig) -> None:
         TrainConfig.parse({**config.model_dump(), "steps_per_execution": 3})
 
 
-def test_executions_of_several_steps_fill_epochs(tmp_path: Path, config: TrainConfig) -> None:
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    one = train(config, tmp_path / "one")
-    several = train(config.model_copy(update={"steps_per_execution": 5}), tmp_path / "several")
+def test_executions_of_several_steps_fill_epochs(tmp_path: Path, sixty: TrainConfig, whole: Run) -> None:
+    several = train(sixty.model_copy(update={"steps_per_execution": 5}), tmp_path / "several")
     assert [record["step"] for record in several.read_metrics()] == [25, 50, 60]
-    assert [load(run).step for run in (one, several)] == [60, 60]
+    assert [load(run).step for run in (whole, several)] == [60, 60]
     for network in ("generator", "discriminator", "ema_generator"):
-        pairs = (getattr(load(run), network).variables for run in (one, several))
+        pairs = (getattr(load(run), network).variables for run in (whole, several))
         for expected, received in zip(*pairs, strict=True):
             np.testing.assert_allclose(np.asarray(received), np.asarray(expected), atol=1e-4)
 
