@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
+from gannet_training.execution import TrainFunction
 from gannet_training.models import networks
 from gannet_training.run import Run
 from gannet_training.sampling import sample
@@ -185,6 +187,26 @@ def test_executions_of_several_steps_fill_epochs(tmp_path: Path, sixty: TrainCon
             np.testing.assert_allclose(np.asarray(received), np.asarray(expected), atol=1e-4)
 
 
+def test_an_interruption_within_an_execution_keeps_whole_ones(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step with R1 runs by itself: Ctrl-C may come before the rest of its execution."""
+    config = config.model_copy(update={"steps_per_execution": 4, "r1": 1.0, "r1_interval": 3})
+    execute = TrainFunction._execute
+
+    def interrupted(function: TrainFunction, *run: Any) -> Any:
+        logs = execute(function, *run)
+        if function._model.step == 9:
+            raise KeyboardInterrupt
+        return logs
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainFunction, "_execute", interrupted)
+        train(config, tmp_path / "run", checkpoint_every=4)
+    assert [step for step, _ in Run(tmp_path / "run").checkpoints()] == [4, 8]
+    assert load(train(config, tmp_path / "run")).step == 20
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -254,19 +276,31 @@ def test_networks_survive_a_keras_file(tmp_path: Path, config: TrainConfig) -> N
         np.testing.assert_array_equal(restored(given).numpy(), network(given).numpy())
 
 
-def test_any_two_keras_models_can_play() -> None:
+def test_any_two_keras_models_can_play(tmp_path: Path) -> None:
     generator = keras.Sequential(
         [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
     )
     discriminator = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten(), keras.layers.Dense(1)])
     gan = AdversarialModel(generator, discriminator, latent_dim=3)
-    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    gan.compile("sgd", "sgd")
     data = tf.data.Dataset.from_tensors(
         {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
     ).repeat()
-    history = gan.fit(data, steps_per_epoch=20, epochs=2, verbose=0, shuffle=False).history
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True),
+        keras.callbacks.EarlyStopping("g_loss", mode="min", patience=9),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    options = {"steps_per_epoch": 20, "epochs": 2, "callbacks": callbacks, "verbose": 0, "shuffle": False}
+    history = gan.fit(data, **options).history
     assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(history)
     assert gan.step == 40
+    gan.load_weights(tmp_path / "1.weights.h5")
+    assert gan.step == 20
+    gan.ema_generator.save(tmp_path / "generator.keras")
+    noise = tf.random.normal([2, 3])
+    saved = keras.models.load_model(tmp_path / "generator.keras")
+    np.testing.assert_array_equal(saved(noise), gan.ema_generator(noise))
 
 
 def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
@@ -288,6 +322,11 @@ def test_batches_of_something_else_are_refused(config: TrainConfig) -> None:
             UsageError, match=f"^expected batches of images, noise, received {received}; make"
         ):
             model.fit(data, verbose=0, shuffle=False)
+    small = {"images": images[:, :, :4, :4], "noise": np.zeros([16, 1, 16], np.float32)}
+    with pytest.raises(
+        UsageError, match=r"images of the shape \[1, 8, 8, 1\] .* received \[1, 4, 4, 1\]; let"
+    ):
+        model.fit(tf.data.Dataset.from_tensors(small), verbose=0, shuffle=False)
 
 
 def test_the_commands_name_what_is_wrong(

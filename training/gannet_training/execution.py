@@ -106,3 +106,11 @@ def _require_batches(model: "AdversarialModel", spec: Any) -> None:
             f"expected batches of {', '.join(sorted(expected))}, received {', '.join(sorted(received))}; "
             "make them with gannet_training.batches(source, draws=model.draws, ...)"
         )
+    drawn = [model.discriminator_steps, *model.image_shape]
+    # With several replicas, it is one of theirs that has a shape.
+    images = tf.nest.flatten(spec["images"], expand_composites=True)[0]
+    if not images.shape[1:].is_compatible_with(drawn):
+        raise UsageError(
+            f"expected images of the shape {drawn} (discriminator steps, and what the generator draws), "
+            f"received {images.shape[1:].as_list()}; let the generator draw images of the data's shape"
+        )

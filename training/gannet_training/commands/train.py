@@ -86,8 +86,8 @@ def train(
     """Train a GAN and write a run directory.
 
     MODEL is a preset, for example dcgan, or a factory of your own, package.module:factory. A run that was
-    interrupted goes on from its last checkpoint, and a complete one when --steps grows. --data and the options
-    from --image-size down can stand in the file of --config, or in the environment as GANNET_NAME
+    interrupted goes on from its last checkpoint, and a complete one when --steps grows. --data and the
+    options from --image-size down can stand in the file of --config, or in the environment as GANNET_NAME
     (GANNET_DATA_SET for --data). With TF_CONFIG in the environment of several machines, the same command on
     each of them trains one model.
     """
