@@ -16,6 +16,7 @@ from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
 from gannet_training.execution import TrainFunction
 from gannet_training.models import networks
+from gannet_training.pipeline import untuned
 from gannet_training.run import Run
 from gannet_training.sampling import sample
 from gannet_training.strategy import strategy
@@ -283,9 +284,8 @@ def test_any_two_keras_models_can_play(tmp_path: Path) -> None:
     discriminator = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten(), keras.layers.Dense(1)])
     gan = AdversarialModel(generator, discriminator, latent_dim=3)
     gan.compile("sgd", "sgd")
-    data = tf.data.Dataset.from_tensors(
-        {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
-    ).repeat()
+    batch = {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
+    data = untuned(tf.data.Dataset.from_tensors(batch).repeat())
     callbacks = [
         keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True),
         keras.callbacks.EarlyStopping("g_loss", mode="min", patience=9),
@@ -321,12 +321,12 @@ def test_batches_of_something_else_are_refused(config: TrainConfig) -> None:
         with pytest.raises(
             UsageError, match=f"^expected batches of images, noise, received {received}; make"
         ):
-            model.fit(data, verbose=0, shuffle=False)
+            model.fit(untuned(data), verbose=0, shuffle=False)
     small = {"images": images[:, :, :4, :4], "noise": np.zeros([16, 1, 16], np.float32)}
     with pytest.raises(
         UsageError, match=r"images of the shape \[1, 8, 8, 1\] .* received \[1, 4, 4, 1\]; let"
     ):
-        model.fit(tf.data.Dataset.from_tensors(small), verbose=0, shuffle=False)
+        model.fit(untuned(tf.data.Dataset.from_tensors(small)), verbose=0, shuffle=False)
 
 
 def test_the_commands_name_what_is_wrong(

@@ -73,11 +73,22 @@ def batches(
         return {**floats, "labels": tf.gather(source.labels, rows)} if labelled else floats
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    return untuned(steps.map(batch, num_parallel_calls=PARALLEL_BATCHES).prefetch(READY_BATCHES))
+
+
+def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
+    """Give a data set's iterators no thread that tunes them.
+
+    It sleeps for up to a minute at a time, and at the end of an iterator may miss the call to wake up:
+    whoever lets go of the iterator, Python's garbage collector for one, then waits for it.
+
+    Example:
+        >>> untuned(tf.data.Dataset.range(2)).options().autotune.enabled
+        False
+    """
     options = tf.data.Options()
-    # TensorFlow's tuner sleeps for up to a minute at a time, and at the end of an iterator may miss the call
-    # to wake up: whoever lets go of the iterator then waits for it.
     options.autotune.enabled = False
-    return steps.map(batch, num_parallel_calls=PARALLEL_BATCHES).prefetch(READY_BATCHES).with_options(options)
+    return data.with_options(options)
 
 
 def _shuffled_rows(step: tf.Tensor, shape: tuple[int, int], size: int, seed: int) -> tf.Tensor:
