@@ -1,38 +1,45 @@
-"""One small run, trained and exported by the commands, and a server of it, shared by all tests here."""
+"""Two small runs, trained and exported by the commands, and a server of them, shared by all tests here."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.e2e.programs import Spine, gannet, serving
 
+TRAINED: dict[str, tuple[object, ...]] = {
+    "digits": ("dcgan", "--data", "digits", "--steps", 40, "--width", 8),
+    "classes": ("cgan", "--data", "digits", "--steps", 20, "--width", 8, "--initializer", "he_normal"),
+}
+
 
 @pytest.fixture(scope="session")
-def spine(tmp_path_factory: pytest.TempPathFactory) -> Spine:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Spine]:
+    """A run without classes and one that learned classes, exported side by side, at the same time."""
     base = tmp_path_factory.mktemp("spine")
-    run, models = base / "run", base / "models"
-    steps = ("--steps", 40, "--width", 8)
-    for command in (
-        ("train", "dcgan", "--data", "digits", "--out", run, *steps),
-        ("export", run, "--models", models, "--name", "digits"),
-    ):
-        ended = gannet(*command)
-        assert ended.returncode == 0, ended.stderr
-    return Spine(run, models)
+
+    def train(name: str, arguments: tuple[object, ...]) -> Spine:
+        spine = Spine(base / name, base / "models")
+        for command in (
+            ("train", *arguments, "--out", spine.run),
+            ("export", spine.run, "--models", spine.models, "--name", name),
+        ):
+            ended = gannet(*command)
+            assert ended.returncode == 0, ended.stderr
+        return spine
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(TRAINED, pool.map(train, *zip(*TRAINED.items(), strict=True)), strict=True))
 
 
 @pytest.fixture(scope="session")
-def conditional(spine: Spine) -> Spine:
-    """A run that learned classes, exported beside the other as `classes`."""
-    run = spine.run.parent / "conditional"
-    steps = ("--steps", 20, "--width", 8, "--initializer", "he_normal")
-    for command in (
-        ("train", "cgan", "--data", "digits", "--out", run, *steps),
-        ("export", run, "--models", spine.models, "--name", "classes"),
-    ):
-        ended = gannet(*command)
-        assert ended.returncode == 0, ended.stderr
-    return Spine(run, spine.models)
+def spine(trained: dict[str, Spine]) -> Spine:
+    return trained["digits"]
+
+
+@pytest.fixture(scope="session")
+def conditional(trained: dict[str, Spine]) -> Spine:
+    return trained["classes"]
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def install(directory: Path, requirement: str) -> Path:
     """A fresh environment with one thing installed; gives its bin directory."""
     venv.create(directory, with_pip=True)
-    pip = (directory / "bin" / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt")
-    ended = run(*pip, requirement)
+    pip = (directory / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile")
+    ended = run(*pip, "-c", ROOT / "constraints.txt", requirement)
     assert ended.returncode == 0, ended.stderr
     return directory / "bin"
 

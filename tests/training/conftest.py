@@ -18,7 +18,7 @@ tf.config.set_logical_device_configuration(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     return TrainConfig(
         model="dcgan",

@@ -1,7 +1,7 @@
 """One worker of a job: learns in float64, goes on until it is stopped, then until it is killed.
 
-Arguments: the configuration as JSON, and a directory for what this worker got, what it learnt, and the step
-that it was stopped at.
+Arguments: the configuration as JSON, and a directory for what this worker got, what it learnt, the refusal of
+a set of data of its own, and the step that it was stopped at.
 """
 
 import sys
@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gannet_client.errors import UsageError
 from gannet_training import AdversarialModel, TrainConfig, batches, build
-from gannet_training.data import open_data
+from gannet_training.data import fingerprint, in_memory, open_data
 from gannet_training.strategy import strategy
 from gannet_training.workers import Workers
 
@@ -24,6 +25,11 @@ def main(config: TrainConfig, out: Path) -> None:
     keras.config.set_dtype_policy("float64")
     where = strategy("multiworker")
     workers = Workers(where)
+    images = np.full([9, 8, 8, 1], 10 * int(where.cluster_resolver.task_id), np.uint8)
+    try:
+        workers.require_same("data", lambda: fingerprint(in_memory(images)))
+    except UsageError as error:
+        (out / "refusal").write_text(str(error))
     with where.scope():
         model = build(config)
     data = workers.share(lambda part: batches_of(config, model, part))

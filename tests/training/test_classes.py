@@ -1,5 +1,6 @@
 """Conditional models: classes from the data to the sampled image."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,21 +220,9 @@ def test_a_plan_counts_classes(tmp_path: Path, gannet: Gannet) -> None:
     assert not (tmp_path / "run").exists()
 
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "conditional-models.md"
 MODULE = """
 import keras
-
-def factory(image_shape, latent_dim, classes, units=8):
-    def join(shape):
-        values, labels = keras.Input(shape), keras.Input([], dtype="int64")
-        flat = keras.layers.Flatten()(values)
-        embedded = keras.layers.Embedding(classes, 3)(labels)
-        joined = keras.layers.Concatenate()([flat, embedded])
-        return (values, labels), keras.layers.Dense(units, "relu")(joined)
-    pixels = image_shape[0] * image_shape[1] * image_shape[2]
-    given, hidden = join([latent_dim])
-    drawn = keras.layers.Reshape(image_shape)(keras.layers.Dense(pixels, "tanh")(hidden))
-    judged, features = join(image_shape)
-    return keras.Model(given, drawn), keras.Model(judged, keras.layers.Dense(1)(features))
 
 class Lost(keras.Model):
     def __init__(self, shape, activation):
@@ -264,14 +253,15 @@ def shrinking(image_shape, latent_dim):
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"classes_{tmp_path.name.replace('[', '_').replace(']', '_')}"
-    (tmp_path / f"{name}.py").write_text(MODULE)
+    (documented,) = re.findall(r"^```python\n# my_cgan.py\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+    (tmp_path / f"{name}.py").write_text(MODULE + documented)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     return name
 
 
 def test_a_factory_of_ones_own_takes_classes(gannet: Gannet, module: str) -> None:
-    command = ("train", f"{module}:factory", "--data", "digits", "--conditional", "--out", "run")
+    command = ("train", f"{module}:networks", "--data", "digits", "--conditional", "--out", "run")
     settings = ("--steps", 3, "--image-size", 8, "--latent-dim", 4, "--set", "units=5")
     code, _, error = gannet(*command, *settings)
     assert code == 0, error
@@ -282,9 +272,9 @@ def test_a_factory_of_ones_own_takes_classes(gannet: Gannet, module: str) -> Non
 @pytest.mark.parametrize(
     ("factory", "conditional", "message"),
     [
-        ("factory", (), "missing a required argument: 'classes'"),
+        ("networks", (), "missing a required argument: 'classes'"),
         ("lost", ("--conditional",), "got an unexpected keyword argument 'classes'"),
-        ("factory", ("--conditional", "--set", "unit=3"), "got an unexpected keyword argument 'unit'"),
+        ("networks", ("--conditional", "--set", "unit=3"), "got an unexpected keyword argument 'unit'"),
     ],
 )
 def test_a_factory_that_cannot_be_called_so(

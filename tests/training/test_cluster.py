@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gannet_client.errors import UsageError
-from gannet_training.cluster import Cluster, read_cluster
+from gannet_training.cluster import Cluster, Task, read_cluster
 from gannet_training.rendezvous import WorkersMissing, meet
 
 TWO = {"worker": ["a:1", "b:1"]}
@@ -129,6 +129,16 @@ def test_settings_that_differ_are_refused_on_every_worker() -> None:
     assert str(refusals[0]).endswith("seed 1 and 2")
 
 
+def test_workers_that_know_other_colleagues_are_refused() -> None:
+    chief, worker = cluster_of(2)
+    stranger = Task("worker", 2, "127.0.0.1:9")
+    met = gather([chief, Cluster((*worker.tasks, stranger), 1)], [{}, {}])
+    for refusal in (meeting.exception() for meeting in met):
+        assert isinstance(refusal, UsageError)
+        assert "expected the same settings on every worker" in str(refusal)
+        assert str(refusal).endswith(f"and ['{chief.chief.address}', '{worker.task.address}', '127.0.0.1:9']")
+
+
 def test_whoever_came_hears_who_did_not() -> None:
     clusters = cluster_of(3)
     refusals = [met.exception() for met in gather(clusters[:2], [{}, {}], seconds=1)]
@@ -189,7 +199,9 @@ def test_a_worker_that_left_is_waited_for_again() -> None:
     with ThreadPoolExecutor() as pool:
         host = pool.submit(meet, clusters[0], {}, 60)
         with knock(clusters[0].task.host_and_port) as early:
-            early.sendall(b'{"greeting": "gannet-rendezvous-1", "rank": 1, "settings": {}}\n')
+            settings = {"cluster": [task.address for task in clusters[0].tasks]}
+            hello = {"greeting": "gannet-rendezvous-1", "rank": 1, "settings": settings}
+            early.sendall(json.dumps(hello).encode() + b"\n")
         other = pool.submit(meet, clusters[2], {}, 60)
         assert not wait([host], timeout=0.5).done
         meet(clusters[1], {}, 60)

@@ -17,6 +17,7 @@ from gannet_training.data import DataFormat, ImageSource, class_names, data_form
 from gannet_training.data.reading import Reader
 from gannet_training.data.source import from_reader
 from gannet_training.data.toy import GRID, POINTS, RING, Mixture, mixture_points
+from gannet_training.pipeline import untuned
 
 RANDOM = np.random.RandomState(0)
 PIXELS = RANDOM.randint(0, 256, [12, 5, 5, 3]).astype(np.uint8)
@@ -49,21 +50,21 @@ def test_images_are_a_function_of_their_indices(rows: list[int], name: str) -> N
     indices = tf.constant(rows, tf.int64)
     eager = source.fetch(indices).numpy()
     assert eager.shape == (len(rows), 5, 5, 3)
-    mapped = tf.data.Dataset.from_tensors(indices).map(source.fetch)
+    mapped = untuned(tf.data.Dataset.from_tensors(indices).map(source.fetch))
     np.testing.assert_array_equal(next(mapped.as_numpy_iterator()), eager)
     for row, image in zip(rows, eager, strict=True):
         np.testing.assert_array_equal(source.fetch(tf.constant([row], tf.int64)).numpy()[0], image)
 
 
 def test_shapes_are_known_in_a_graph(source: ImageSource) -> None:
-    mapped = tf.data.Dataset.range(12).batch(4, drop_remainder=True).map(source.fetch)
+    mapped = untuned(tf.data.Dataset.range(12).batch(4, drop_remainder=True).map(source.fetch))
     assert mapped.element_spec.shape == (4, *source.image_shape)
 
 
 @pytest.mark.parametrize("row", [-1, 12])
 def test_an_index_out_of_range_is_an_error(source: ImageSource, row: int) -> None:
     with pytest.raises(tf.errors.OpError, match=r"indices from 0 to 11|not in \[0, 12\)"):
-        list(tf.data.Dataset.from_tensors([row]).map(source.fetch))
+        list(untuned(tf.data.Dataset.from_tensors([row]).map(source.fetch)))
 
 
 def test_labels_and_names_come_along(source: ImageSource) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
-from gannet_training.data import open_data
+from gannet_training.data import in_memory
 from gannet_training.health import Health, Unhealthy
 from gannet_training.pipeline import batches
+from gannet_training.precision import computing_in
 from gannet_training.run import Run
 from gannet_training.trainer import load, train
 
@@ -177,13 +178,30 @@ def test_roll_backs_come_to_an_end(
     assert "rolled back to step 49" in caplog.text
 
 
-def test_health_watches_any_fit_of_an_adversarial_model() -> None:
+def small_game(rate: float) -> AdversarialModel:
     layers = keras.layers
     generator = keras.Sequential([keras.Input([3]), layers.Dense(64), layers.Reshape([8, 8, 1])])
     discriminator = keras.Sequential([keras.Input([8, 8, 1]), layers.Flatten(), layers.Dense(1)])
     gan = AdversarialModel(generator, discriminator, latent_dim=3)
-    gan.compile(keras.optimizers.SGD(1e25), keras.optimizers.SGD(1e25))
-    data = batches(open_data("digits", image_size=8), batch_size=8, draws=gan.draws, seed=0)
+    gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
+    return gan
+
+
+def test_health_watches_any_fit_of_an_adversarial_model() -> None:
+    gan = small_game(rate=1e25)
+    images = in_memory(np.full([8, 8, 8, 1], 200, np.uint8))
+    data = batches(images, batch_size=8, draws=gan.draws, seed=0)
     with pytest.raises(Unhealthy, match="non-finite term"):
         gan.fit(data, steps_per_epoch=9, callbacks=[Health()], verbose=0, shuffle=False)
     assert gan.step < 9
+
+
+def test_a_gradient_that_float16_cannot_hold_is_no_symptom_while_the_loss_scale_can_fall() -> None:
+    with computing_in("float16"):
+        gan = small_game(rate=0.1)
+    images = in_memory(np.full([8, 8, 8, 1], np.inf, np.float32))
+    data = batches(images, batch_size=8, draws=gan.draws, seed=0)
+    gan.fit(data, steps_per_epoch=1, callbacks=[Health()], verbose=0, shuffle=False)
+    gan.guard.factor.assign(1.0)
+    with pytest.raises(Unhealthy, match="non-finite term"):
+        gan.fit(data, steps_per_epoch=1, callbacks=[Health()], verbose=0, shuffle=False)

@@ -1,6 +1,9 @@
 """The toy mixtures: points in the plane in the place of images."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,3 +44,13 @@ def test_the_measures_compare_points(run: Run) -> None:
     assert 1 < record["sliced_wasserstein"] < 4
     assert record["diversity"] < 0.5
     assert json.loads((run.path / "config.json").read_text())["channels"] == 2
+
+
+def test_the_command_that_draws_images_says_what_it_expected(
+    run: Run, tmp_path: Path, gannet: Callable[..., Any]
+) -> None:
+    ended = gannet("sample", run.path, "--seeds", "0-3", "--grid", tmp_path / "grid.png")
+    assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "expected a run that draws images, received " in ended.stderr
+    assert f"which draws points (grid); see the maps in {run.samples}" in ended.stderr
+    assert not list(tmp_path.iterdir())

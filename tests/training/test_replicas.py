@@ -11,6 +11,7 @@ from gannet_training.config import TrainConfig
 from gannet_training.data import in_memory, open_data
 from gannet_training.draws import Draw
 from gannet_training.pipeline import batches
+from gannet_training.strategy import strategy
 from gannet_training.trainer import build
 
 
@@ -39,13 +40,16 @@ def largest_difference(one: list[np.ndarray], two: list[np.ndarray]) -> float:
 
 
 OPTIONS = {
-    "dcgan": {},
-    "wgan-gp": {"objective": "wasserstein", "discriminator_steps": 3, "gradient_penalty": 10.0},
-    "wgan": {"objective": "wasserstein", "discriminator_steps": 2, "weight_clip": 0.01},
-    "r1": {"r1": 1.0, "r1_interval": 4, "label_smoothing": 0.1},
+    "wgan-gp": {"objective": "wasserstein", "discriminator_steps": 2, "gradient_penalty": 10.0},
+    "wgan, augmented": {"objective": "hinge", "weight_clip": 0.01, "augment": "color,translation,cutout"},
+    "r1 and classes": {
+        "model": "cgan",
+        "class_names": tuple("0123456789"),
+        "r1": 1.0,
+        "r1_interval": 4,
+        "label_smoothing": 0.1,
+    },
     "relativistic": {"objective": "relativistic", "instance_noise": 0.1},
-    "cgan": {"model": "cgan", "class_names": tuple("0123456789")},
-    "augmented hinge": {"objective": "hinge", "augment": "color,translation,cutout"},
 }
 
 
@@ -63,21 +67,25 @@ def test_two_replicas_and_one_device_agree_after_20_steps(
     assert largest_difference(one, two) < 1e-10
 
 
-def test_the_comparison_notices_another_seed(config: TrainConfig, mirrored: tf.distribute.Strategy) -> None:
-    configs = (config, config.model_copy(update={"seed": 1}))
-    one, two = (state(trained(config, mirrored, steps=2)) for config in configs)
-    assert largest_difference(one, two) > 1e-3
+@pytest.fixture(scope="module")
+def pair(config: TrainConfig, mirrored: tf.distribute.Strategy) -> tuple[AdversarialModel, AdversarialModel]:
+    """After one step in float32 on one device, and on two replicas."""
+    return trained(config, strategy("single"), steps=1), trained(config, mirrored, steps=1)
 
 
-def test_in_float32_the_first_gradients_agree(
-    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
+def test_the_comparison_notices_another_seed(
+    config: TrainConfig, pair: tuple[AdversarialModel, AdversarialModel], single: tf.distribute.Strategy
 ) -> None:
+    other = trained(config.model_copy(update={"seed": 1}), single, steps=1)
+    assert largest_difference(state(other), state(pair[1])) > 1e-3
+
+
+def test_in_float32_the_first_gradients_agree(pair: tuple[AdversarialModel, AdversarialModel]) -> None:
     """The first moment of Adam after one step is the gradient, times 1 - beta_1."""
-    one, two = (trained(config, where, steps=1) for where in (single, mirrored))
     for optimizer in ("optimizer", "discriminator_optimizer"):
         moments = (
             [np.asarray(v) for v in getattr(model, optimizer).variables if "momentum" in v.path]
-            for model in (one, two)
+            for model in pair
         )
         for expected, received in zip(*moments, strict=True):
             norm = np.linalg.norm(expected)
@@ -85,10 +93,8 @@ def test_in_float32_the_first_gradients_agree(
             assert np.linalg.norm(expected - received) < 1e-5 * norm
 
 
-def test_losses_are_means_over_the_global_batch(
-    config: TrainConfig, single: tf.distribute.Strategy, mirrored: tf.distribute.Strategy
-) -> None:
-    one, two = (trained(config, where, steps=1) for where in (single, mirrored))
+def test_losses_are_means_over_the_global_batch(pair: tuple[AdversarialModel, AdversarialModel]) -> None:
+    one, two = pair
     for name in ("d_loss_real", "d_loss_fake", "d_loss", "g_loss", "d_real", "d_fake"):
         expected = float(one.measures.means[name].result())
         assert float(two.measures.means[name].result()) == pytest.approx(expected, rel=1e-5)

@@ -11,6 +11,7 @@ import pytest
 from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_training.config import TrainConfig
 from gannet_training.run import Run
+from gannet_training.storage import PARTIAL
 from gannet_training.trainer import train
 
 
@@ -37,6 +38,13 @@ def test_fresh_starts_anew(run: Run, config: TrainConfig) -> None:
     Run.prepare(run.path, other, fresh=True)
     assert run.config() == other
     assert not list(run.samples.iterdir())
+
+
+def test_what_a_killed_process_left_half_written_is_deleted(run: Run, config: TrainConfig) -> None:
+    for directory in (run.path, run.path / "checkpoints"):
+        (directory / f"{PARTIAL}123").write_bytes(b"half")
+    Run.prepare(run.path, config)
+    assert not list(run.path.rglob(f"{PARTIAL}*"))
 
 
 def test_more_steps_continue_a_run(run: Run, config: TrainConfig) -> None:

@@ -40,6 +40,19 @@ def test_the_order_of_sources(
     assert (config["image_size"], config["latent_dim"]) == (16, 100)
 
 
+def test_an_argument_of_a_factory_replaces_that_of_the_file_alone(gannet: Gannet, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('data = "digits"\n[options]\nheight = 3\nwidth = "wide"\n')
+    options = ("--config", file, "--set", "width=5", "--set", "depth=7")
+    code, _, error = gannet("train", "gan", "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert "{'height': 3, 'width': 5, 'depth': 7}" in error
+    file.write_text('data = "digits"\noptions = 3\n')
+    code, _, error = gannet("train", "gan", "--out", tmp_path / "run", *options)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "options: Input should be a valid dictionary, received 3" in error
+
+
 def test_a_dry_run_tells_what_it_would_cost(resolved: Callable[..., dict[str, Any]]) -> None:
     plan = resolved("--data", "digits", "--image-size", 8, "--width", 4, "--latent-dim", 10)
     generator = (10 * 16 + 16) + (16 * 16 + 16) + (16 * 64 + 64)

@@ -12,6 +12,7 @@ from gannet_client.errors import UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.data import in_memory
 from gannet_training.pipeline import batches as stream_of
+from gannet_training.pipeline import untuned
 from gannet_training.precision import FIRST_FACTOR
 
 LATENT_DIM, SHAPE = 3, (8, 8, 1)
@@ -57,7 +58,7 @@ def batches(gan: AdversarialModel, count: int, rows: int = 8) -> list[dict[str, 
 
 def stream(elements: list[dict[str, tf.Tensor]]) -> tf.data.Dataset:
     stacked = {name: tf.stack([element[name] for element in elements]) for name in elements[0]}
-    return tf.data.Dataset.from_tensor_slices(stacked)
+    return untuned(tf.data.Dataset.from_tensor_slices(stacked))
 
 
 def state(gan: AdversarialModel) -> list[np.ndarray]:

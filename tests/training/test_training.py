@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
+from gannet_training.execution import TrainFunction
 from gannet_training.models import networks
+from gannet_training.pipeline import untuned
 from gannet_training.run import Run
 from gannet_training.sampling import sample
 from gannet_training.strategy import strategy
@@ -39,6 +42,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         model="dcgan", data="digits", image_size=8, channels=1, steps=STEPS, latent_dim=16, width=4
     )
     return train(config, tmp_path_factory.mktemp("training") / "run")
+
+
+@pytest.fixture(scope="module")
+def sixty(config: TrainConfig) -> TrainConfig:
+    """Epochs of 28 steps, the last one cut."""
+    return config.model_copy(update={"steps": 60, "batch_size": 64})
+
+
+@pytest.fixture(scope="module")
+def whole(sixty: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(sixty, tmp_path_factory.mktemp("sixty") / "whole")
 
 
 def test_a_run_leaves_what_the_design_lists(run: Run) -> None:
@@ -114,16 +128,11 @@ def test_half_of_the_average_is_replaced_after_its_half_life(config: TrainConfig
     np.testing.assert_allclose(after, (before + now) / 2, atol=1e-7)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_an_interrupted_run_ends_with_the_same_bytes(
-    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy, replicas: int
+def test_a_run_that_was_continued_ends_with_the_same_bytes(
+    tmp_path: Path, sixty: TrainConfig, whole: Run
 ) -> None:
-    where = mirrored if replicas == 2 else strategy("single")
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    whole = train(config, tmp_path / "whole", strategy=where)
-    shorter = config.model_copy(update={"steps": 40})
-    train(shorter, tmp_path / "resumed", strategy=where)
-    resumed = train(config, tmp_path / "resumed", strategy=where)
+    train(sixty.model_copy(update={"steps": 40}), tmp_path / "resumed")
+    resumed = train(sixty, tmp_path / "resumed")
     for expected, received in zip(weights(whole), weights(resumed), strict=True):
         np.testing.assert_array_equal(expected, received)
     assert [record["step"] for record in resumed.read_metrics()] == [28, 40, 56, 60]
@@ -142,17 +151,15 @@ def test_fewer_steps_than_made_are_refused(run: Run) -> None:
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    tmp_path: Path, config: TrainConfig, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, sixty: TrainConfig, whole: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    whole = train(config, tmp_path / "whole")
-    run = train(config.model_copy(update={"steps": 45}), tmp_path / "run", checkpoint_every=20)
+    run = train(sixty.model_copy(update={"steps": 45}), tmp_path / "run", checkpoint_every=20)
     assert [step for step, _ in run.checkpoints()] == [20, 40, 45]
     latest = run.latest_checkpoint()
     latest.write_bytes(latest.read_bytes()[:1000])
     assert load(run).step == 40
     assert "going back to the checkpoint before" in caplog.text
-    resumed = train(config, tmp_path / "run")
+    resumed = train(sixty, tmp_path / "run")
     for expected, received in zip(weights(whole), weights(resumed), strict=True):
         np.testing.assert_array_equal(expected, received)
     assert [record["step"] for record in resumed.read_metrics()] == [28, 56, 60]
@@ -171,23 +178,52 @@ def test_steps_come_in_whole_executions(config: TrainConfig) -> None:
         TrainConfig.parse({**config.model_dump(), "steps_per_execution": 3})
 
 
-def test_executions_of_several_steps_fill_epochs(tmp_path: Path, config: TrainConfig) -> None:
-    config = config.model_copy(update={"steps": 60, "batch_size": 64})
-    one = train(config, tmp_path / "one")
-    several = train(config.model_copy(update={"steps_per_execution": 5}), tmp_path / "several")
+def test_executions_of_several_steps_fill_epochs(tmp_path: Path, sixty: TrainConfig, whole: Run) -> None:
+    several = train(sixty.model_copy(update={"steps_per_execution": 5}), tmp_path / "several")
     assert [record["step"] for record in several.read_metrics()] == [25, 50, 60]
-    assert [load(run).step for run in (one, several)] == [60, 60]
+    assert [load(run).step for run in (whole, several)] == [60, 60]
     for network in ("generator", "discriminator", "ema_generator"):
-        pairs = (getattr(load(run), network).variables for run in (one, several))
+        pairs = (getattr(load(run), network).variables for run in (whole, several))
         for expected, received in zip(*pairs, strict=True):
             np.testing.assert_allclose(np.asarray(received), np.asarray(expected), atol=1e-4)
 
 
-def test_the_batch_must_divide_among_the_replicas(
-    tmp_path: Path, config: TrainConfig, mirrored: tf.distribute.Strategy
+def test_an_interruption_within_an_execution_keeps_whole_ones(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="divisible by the 2 replicas, received 15"):
-        train(config.model_copy(update={"batch_size": 15}), tmp_path / "run", strategy=mirrored)
+    """The step with R1 runs by itself: Ctrl-C may come before the rest of its execution."""
+    config = config.model_copy(update={"steps_per_execution": 4, "r1": 1.0, "r1_interval": 3})
+    execute = TrainFunction._execute
+
+    def interrupted(function: TrainFunction, *run: Any) -> Any:
+        logs = execute(function, *run)
+        if function._model.step == 9:
+            raise KeyboardInterrupt
+        return logs
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainFunction, "_execute", interrupted)
+        train(config, tmp_path / "run", checkpoint_every=4)
+    assert [step for step, _ in Run(tmp_path / "run").checkpoints()] == [4, 8]
+    assert load(train(config, tmp_path / "run")).step == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 15}, "divisible by 2, for 2 replicas with 1 micro-batches each, received 15"),
+        ({"micro_batches": 3}, "divisible by 6, for 2 replicas with 3 micro-batches each, received 16"),
+    ],
+)
+def test_the_batch_must_divide_into_parts(
+    tmp_path: Path,
+    config: TrainConfig,
+    mirrored: tf.distribute.Strategy,
+    options: dict[str, int],
+    message: str,
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(config.model_copy(update=options), tmp_path / "run", strategy=mirrored)
     assert not (tmp_path / "run").exists()
 
 
@@ -241,19 +277,30 @@ def test_networks_survive_a_keras_file(tmp_path: Path, config: TrainConfig) -> N
         np.testing.assert_array_equal(restored(given).numpy(), network(given).numpy())
 
 
-def test_any_two_keras_models_can_play() -> None:
+def test_any_two_keras_models_can_play(tmp_path: Path) -> None:
     generator = keras.Sequential(
         [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
     )
     discriminator = keras.Sequential([keras.Input([4, 4, 1]), keras.layers.Flatten(), keras.layers.Dense(1)])
     gan = AdversarialModel(generator, discriminator, latent_dim=3)
-    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
-    data = tf.data.Dataset.from_tensors(
-        {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
-    ).repeat()
-    history = gan.fit(data, steps_per_epoch=20, epochs=2, verbose=0, shuffle=False).history
+    gan.compile("sgd", "sgd")
+    batch = {"images": tf.zeros([8, 1, 4, 4, 1]), "noise": tf.random.normal([8, 1, 3])}
+    data = untuned(tf.data.Dataset.from_tensors(batch).repeat())
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True),
+        keras.callbacks.EarlyStopping("g_loss", mode="min", patience=9),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    options = {"steps_per_epoch": 20, "epochs": 2, "callbacks": callbacks, "verbose": 0, "shuffle": False}
+    history = gan.fit(data, **options).history
     assert {"d_loss", "g_loss", "d_real", "d_fake"} <= set(history)
     assert gan.step == 40
+    gan.load_weights(tmp_path / "1.weights.h5")
+    assert gan.step == 20
+    gan.ema_generator.save(tmp_path / "generator.keras")
+    noise = tf.random.normal([2, 3])
+    saved = keras.models.load_model(tmp_path / "generator.keras")
+    np.testing.assert_array_equal(saved(noise), gan.ema_generator(noise))
 
 
 def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
@@ -262,6 +309,24 @@ def test_sampling_does_not_depend_on_its_neighbours(run: Run) -> None:
     assert many.shape == (83, 8, 8, 1)
     few = sample(generator, [70, -3], 16)
     assert np.abs(many[[73, 0]].astype(int) - few).max() <= 1
+
+
+def test_batches_of_something_else_are_refused(config: TrainConfig) -> None:
+    model = build(config)
+    images = np.zeros([16, 1, 8, 8, 1], np.float32)
+    for received, data in {
+        "tuple": tf.data.Dataset.from_tensors((images, images)),
+        "images, z": tf.data.Dataset.from_tensors({"images": images, "z": images}),
+    }.items():
+        with pytest.raises(
+            UsageError, match=f"^expected batches of images, noise, received {received}; make"
+        ):
+            model.fit(untuned(data), verbose=0, shuffle=False)
+    small = {"images": images[:, :, :4, :4], "noise": np.zeros([16, 1, 16], np.float32)}
+    with pytest.raises(
+        UsageError, match=r"images of the shape \[1, 8, 8, 1\] .* received \[1, 4, 4, 1\]; let"
+    ):
+        model.fit(untuned(tf.data.Dataset.from_tensors(small)), verbose=0, shuffle=False)
 
 
 def test_the_commands_name_what_is_wrong(

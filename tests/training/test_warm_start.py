@@ -14,9 +14,9 @@ from gannet_training.trainer import load, train
 Gannet = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def source(tmp_path: Path, config: TrainConfig) -> Run:
-    return train(config, tmp_path / "source")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, config: TrainConfig) -> Run:
+    return train(config, tmp_path_factory.mktemp("warm") / "source")
 
 
 @pytest.mark.parametrize("kind", ["run", "keras file"])

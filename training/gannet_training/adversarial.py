@@ -152,7 +152,7 @@ class AdversarialModel(keras.Model):
             steps_per_execution=steps_per_execution,
             auto_scale_loss=False,
         )
-        self.discriminator_optimizer = discriminator_optimizer
+        self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
         self.optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self.guard = Guard(self.dtype_policy.compute_dtype == "float16")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from gannet_client.errors import UsageError
+
 if TYPE_CHECKING:
     from gannet_training.adversarial import AdversarialModel
 
@@ -34,11 +36,19 @@ class TrainFunction:
         self._strategy = model.distribute_strategy
         self._steps = model.steps_per_execution
         self.next_step = model.step
+        self._known: Any = None
         self._plain = self._compiled(regularize=False)
         self._regularized = self._compiled(regularize=True) if model.r1_interval else None
 
-    def __call__(self, iterator: Iterator[Any]) -> Logs:
-        """Run one execution."""
+    def __call__(self, iterator: Any) -> Logs:
+        """Run one execution.
+
+        Raises:
+            UsageError: the iterator does not yield what a step needs.
+        """
+        if iterator is not self._known:
+            _require_batches(self._model, iterator.element_spec)
+            self._known = iterator
         remaining, logs = self._steps, {}
         while remaining:
             regularize, count = self._run_length(remaining)
@@ -86,3 +96,21 @@ class TrainFunction:
             return self._model.measures.results()
 
         return one, several
+
+
+def _require_batches(model: "AdversarialModel", spec: Any) -> None:
+    expected = {"images", *model.draws, *(("labels",) if model.classes else ())}
+    received = spec.keys() if isinstance(spec, dict) else {type(spec).__name__}
+    if not expected <= received:
+        raise UsageError(
+            f"expected batches of {', '.join(sorted(expected))}, received {', '.join(sorted(received))}; "
+            "make them with gannet_training.batches(source, draws=model.draws, ...)"
+        )
+    drawn = [model.discriminator_steps, *model.image_shape]
+    # With several replicas, it is one of theirs that has a shape.
+    images = tf.nest.flatten(spec["images"], expand_composites=True)[0]
+    if not images.shape[1:].is_compatible_with(drawn):
+        raise UsageError(
+            f"expected images of the shape {drawn} (discriminator steps, and what the generator draws), "
+            f"received {images.shape[1:].as_list()}; let the generator draw images of the data's shape"
+        )

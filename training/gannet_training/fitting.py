@@ -103,18 +103,32 @@ class Fit:
         """Train in epochs; one that an interruption cut is completed first: epochs keep their places."""
         first = self.model.standing.judged_step = self.model.step
         log.info("training %s from step %d to %d", self.run.path, first, self.config.steps)
-        with contextlib.closing(EventLog(self.run.logs)) as events:
-            events.start(first + 1 if first else 0)
-            pace = Pace(self._images_per_step)
-            with contextlib.closing(Progress(self.config.steps, pace)) as progress:
-                callbacks = [*self._callbacks(pace, progress, events), *stop]
-                into = first % self._epoch
-                if into:
-                    self._fit(self._epoch - into, first // self._epoch + 1, [EpochUnderWay(), *callbacks])
-                if self.model.step < self.config.steps:
-                    self._fit(self._epoch, -(-self.config.steps // self._epoch), callbacks)
+        pace = Pace(self._images_per_step)
+        with self._telling(pace) as tellers:
+            callbacks = [*self._callbacks(pace, tellers), *stop]
+            into = first % self._epoch
+            if into:
+                self._fit(self._epoch - into, first // self._epoch + 1, [EpochUnderWay(), *callbacks])
+            if self.model.step < self.config.steps:
+                self._fit(self._epoch, -(-self.config.steps // self._epoch), callbacks)
 
-    def _callbacks(self, pace: Pace, progress: Progress, events: EventLog) -> list[keras.callbacks.Callback]:
+    @contextlib.contextmanager
+    def _telling(self, pace: Pace) -> Iterator[list[keras.callbacks.Callback]]:
+        """What shows people where training is: of one process alone."""
+        if not self.workers.is_chief:
+            yield []
+            return
+        first = self.model.step
+        with (
+            contextlib.closing(EventLog(self.run.logs)) as events,
+            contextlib.closing(Progress(self.config.steps, pace)) as progress,
+        ):
+            events.start(first + 1 if first else 0)
+            yield [RunLog(self.run, events), progress]
+
+    def _callbacks(
+        self, pace: Pace, tellers: list[keras.callbacks.Callback]
+    ) -> list[keras.callbacks.Callback]:
         """In the order in which they add to the measures, read them, and judge them."""
         metric = self.config.best_metric
         judges = {metric: load_callable(metric)} if is_reference(metric) else {}
@@ -126,7 +140,7 @@ class Fit:
         return [
             StopAtStep(self.config.steps),
             *(pace, Likeness(self.source, judges), *self.callbacks, Agreement(self.workers)),
-            *(RunLog(self.run, events), *([progress] if self.workers.is_chief else []), health),
+            *(*tellers, health),
             *([Best(self.run, metric, self.config.best_mode)] if metric else []),
             Checkpoints(self.run, self.checkpoint_every),
         ]
@@ -193,15 +207,20 @@ class Fit:
         try:
             yield
         except KeyboardInterrupt:
-            if self.model.step and not self._is_epoch_open():
+            if self.model.step and not self._is_under_way():
                 with contextlib.suppress(Unhealthy):
                     save_checkpoint(self.run, self.model)
             kept = max((step for step, _ in self.run.checkpoints()), default=0)
             log.info("stopped at step %d; the same command continues", kept)
             raise
 
-    def _is_epoch_open(self) -> bool:
-        """Whether an epoch is complete and not yet judged: a run resumed behind it would never do that."""
+    def _is_under_way(self) -> bool:
+        """Whether something has begun that a resumed run could not complete.
+
+        An execution of several steps, of which the one with R1 runs by itself; or the judgement of an epoch
+        that is complete.
+        """
         step = self.model.step
         ends = step % self._epoch == 0 or step >= self.config.steps
-        return ends and self.model.standing.judged_step != step
+        is_unjudged = ends and self.model.standing.judged_step != step
+        return is_unjudged or step % self.config.steps_per_execution != 0

@@ -13,6 +13,9 @@ import tensorflow as tf
 from gannet_training.data import ImageSource
 from gannet_training.draws import Draw, stream_key
 
+PARALLEL_BATCHES, READY_BATCHES = 4, 2
+"""Batches that are made at the same time (the images of each are decoded on all cores), and that wait."""
+
 Batch = dict[str, tf.Tensor]
 
 
@@ -70,19 +73,35 @@ def batches(
         return {**floats, "labels": tf.gather(source.labels, rows)} if labelled else floats
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return untuned(steps.map(batch, num_parallel_calls=PARALLEL_BATCHES).prefetch(READY_BATCHES))
+
+
+def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
+    """Give a data set's iterators no thread that tunes them.
+
+    It sleeps for up to a minute at a time, and at the end of an iterator may miss the call to wake up:
+    whoever lets go of the iterator, Python's garbage collector for one, then waits for it.
+
+    Example:
+        >>> untuned(tf.data.Dataset.range(2)).options().autotune.enabled
+        False
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
 
 
 def _shuffled_rows(step: tf.Tensor, shape: tuple[int, int], size: int, seed: int) -> tf.Tensor:
     """int64 [B, discriminator_steps]: the places in the data set of one step's images."""
-    count = shape[0] * shape[1]
-    positions = step * count + tf.range(count, dtype=tf.int64)
+    size_of_batch, turns = (tf.constant(length, tf.int64) for length in shape)
+    # Turn by turn, so that a step of several discriminator updates reads the epoch in order.
+    within = tf.range(size_of_batch)[:, tf.newaxis] + size_of_batch * tf.range(turns)
+    positions = step * size_of_batch * turns + tf.reshape(within, [-1])
     epochs, places = positions // size, positions % size
     key = tf.reshape(stream_key("images", tf.constant(0, tf.int64), seed), [1, 2])
-    keys = tf.concat([tf.repeat(key, count, axis=0), epochs[:, tf.newaxis]], axis=1)
+    keys = tf.concat([tf.repeat(key, shape[0] * shape[1], axis=0), epochs[:, tf.newaxis]], axis=1)
     # The raw operation, because `tf.random.experimental.index_shuffle` takes one seed for a whole vector.
     rows = tf.raw_ops.RandomIndexShuffle(
         index=places, seed=keys, max_index=tf.constant(size - 1, tf.int64), rounds=4
     )
-    # Turn by turn, so that a step of several discriminator updates reads the epoch in order.
-    return tf.transpose(tf.reshape(rows, [shape[1], shape[0]]))
+    return tf.reshape(rows, shape)

@@ -11,7 +11,7 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +24,7 @@ _MOST_BYTES = 1 << 16
 _MOST_CALLERS = 1024
 _RETRY_SECONDS = 0.2
 _ANSWER_SECONDS = 10.0
-
-Differences = Callable[[dict[str, Any]], list[str]]
+_MOST_SHOWN = 200
 
 
 class WorkersMissing(GannetError):
@@ -33,7 +32,7 @@ class WorkersMissing(GannetError):
 
 
 def meet(cluster: Cluster, settings: dict[str, Any], seconds: float) -> None:
-    """Wait until every worker of a job is there, and make sure that all were given the same settings.
+    """Wait until every worker of a job is there, and see that all were given the same settings and cluster.
 
     Args:
         cluster: of the job.
@@ -45,6 +44,7 @@ def meet(cluster: Cluster, settings: dict[str, Any], seconds: float) -> None:
         UsageError: the settings differ, or the chief cannot listen at its address.
     """
     deadline = time.monotonic() + seconds
+    settings = {**settings, "cluster": [task.address for task in cluster.tasks]}
     if cluster.is_chief:
         refusal = _Host(cluster, settings, deadline).gather()
     else:
@@ -58,6 +58,29 @@ def missing(tasks: list[str], seconds: float) -> str:
     return (
         f"waited {seconds:.0f} s for {', '.join(tasks)}; start the same command on every machine of "
         "TF_CONFIG, make sure that the addresses can be reached, or wait longer with --wait"
+    )
+
+
+def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """List what differs between two workers, as "name one and other".
+
+    Example:
+        >>> differences({"seed": 1, "steps": 5}, {"seed": 1, "steps": 6, "width": 8})
+        ['steps 5 and 6', 'width not set and 8']
+    """
+    names = sorted(mine.keys() | theirs.keys())
+    return [
+        f"{name} {mine.get(name, 'not set')} and {theirs.get(name, 'not set')}"[:_MOST_SHOWN]
+        for name in names
+        if mine.get(name) != theirs.get(name)
+    ]
+
+
+def unequal(cluster: Cluster, rank: int, what: str, found: list[str]) -> str:
+    """Say in what a worker differs from the chief."""
+    return (
+        f"expected the same {what} on every worker, received of {cluster.chief.name} and "
+        f"{cluster.tasks[rank].name}: {'; '.join(found)}"
     )
 
 
@@ -146,13 +169,9 @@ class _Host:
             return
         self.heard[caller] = b""
         self.arrived[rank] = caller
-        differences = _differences(self.settings, settings)
-        if differences:
-            text = (
-                "expected the same settings on every worker, received of "
-                f"{self.cluster.chief.name} and {self.cluster.tasks[rank].name}: {'; '.join(differences)}"
-            )
-            self.refusal = {"usage": True, "text": text}
+        found = differences(self.settings, settings)
+        if found:
+            self.refusal = {"usage": True, "text": unequal(self.cluster, rank, "settings", found)}
 
     def _answer(self) -> None:
         line = json.dumps({"greeting": GREETING, "refusal": self.refusal}).encode() + b"\n"
@@ -162,15 +181,6 @@ class _Host:
                 with contextlib.suppress(OSError):
                     caller.sendall(line)
             self._dismiss(caller)
-
-
-def _differences(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    names = sorted(mine.keys() | theirs.keys())
-    return [
-        f"{name} {mine.get(name, 'not set')} and {theirs.get(name, 'not set')}"[:200]
-        for name in names
-        if mine.get(name) != theirs.get(name)
-    ]
 
 
 def _call(cluster: Cluster, settings: dict[str, Any], deadline: float) -> dict[str, Any] | None:

@@ -81,6 +81,7 @@ class Run:
                 run._delete()
             run._checkpoints.mkdir(parents=True, exist_ok=True)
             run.samples.mkdir(exist_ok=True)
+            run._delete_partial()
             write_atomically(run._config, config.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise UsageError(
@@ -119,6 +120,12 @@ class Run:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    def _delete_partial(self) -> None:
+        """Delete what a process left that was killed while it wrote a file."""
+        for directory in (self.path, self._checkpoints):
+            for file in directory.glob(f"{PARTIAL}*"):
+                file.unlink()
 
     def check(self, config: TrainConfig, *, fresh: bool = False) -> None:
         """Refuse a directory that a run of this configuration may not use; changes nothing.

@@ -63,6 +63,21 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read the configuration {path}: {reason}") from error
 
 
+def merge_settings(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """Put what was given as a flag over what stands in a file, each of a factory's options by itself.
+
+    Example:
+        >>> file = {"steps": 10, "seed": 1, "options": {"depth": 3, "wide": True}}
+        >>> merge_settings(file, {"steps": 20, "seed": None, "options": {"depth": 4}})
+        {'steps': 20, 'seed': 1, 'options': {'depth': 4, 'wide': True}}
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    options = file.get("options", {})
+    # What is no table is refused later, as any wrong value is.
+    given["options"] = options | given["options"] if isinstance(options, dict) else options
+    return {**file, **given}
+
+
 def read_options(assignments: tuple[str, ...]) -> dict[str, Any]:
     """Read `--set k=v`: the value as TOML has it, else as text.
 

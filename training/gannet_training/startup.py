@@ -8,7 +8,8 @@ from gannet_client.native_log import quiet_native_log
 
 def start_tensorflow() -> None:
     """Import TensorFlow and look for devices, without the chatter that no user can act upon."""
-    with quiet_native_log():
+    # Among the errors are graphs that cannot be optimised further, about which nobody can do anything.
+    with quiet_native_log(errors=False):
         import tensorflow as tf
 
         tf.config.list_physical_devices()

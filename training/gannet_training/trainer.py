@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import tensorflow as tf
 from gannet_client.errors import GannetError, UsageError
 from gannet_training.adversarial import AdversarialModel
 from gannet_training.config import TrainConfig
-from gannet_training.data import ImageSource, open_data
+from gannet_training.data import ImageSource, fingerprint, open_data
+from gannet_training.elsewhere import RunElsewhere
 from gannet_training.fitting import ROLL_BACKS, Fit, require_metric
 from gannet_training.models import networks
 from gannet_training.optimizers import optimizers
@@ -20,7 +20,6 @@ from gannet_training.pictures import draw_animation, draw_losses, draw_progress
 from gannet_training.precision import computing_in
 from gannet_training.restoring import LATEST, restore, state
 from gannet_training.run import Run
-from gannet_training.scratch import ScratchRun
 from gannet_training.standing import Standing
 from gannet_training.storage import cannot_write
 from gannet_training.warm_start import is_run, saved_generator, warm_start
@@ -106,15 +105,12 @@ def train(
         Unhealthy: a symptom ended training.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    if config.batch_size % strategy.num_replicas_in_sync:
-        raise UsageError(
-            f"expected a batch size divisible by the {strategy.num_replicas_in_sync} replicas, "
-            f"received {config.batch_size}"
-        )
+    _require_parts(config, strategy.num_replicas_in_sync)
     workers = Workers(strategy)
     if workers.is_chief:
         Run(out).check(config, fresh=fresh)
     with workers.watched():
+        workers.require_same("configuration", config.model_dump)
         with strategy.scope():
             model = build(config)
         if not callbacks:
@@ -133,6 +129,15 @@ def train(
     return Run(out)
 
 
+def _require_parts(config: TrainConfig, replicas: int) -> None:
+    parts = replicas * config.micro_batches
+    if config.batch_size % parts:
+        raise UsageError(
+            f"expected a batch size divisible by {parts}, for {replicas} replicas with "
+            f"{config.micro_batches} micro-batches each, received {config.batch_size}"
+        )
+
+
 def _draw(run: Run) -> None:
     draw_losses(run, run.path / "losses.png")
     draw_progress(run, run.path / "progress.png")
@@ -141,21 +146,20 @@ def _draw(run: Run) -> None:
 
 @contextlib.contextmanager
 def _prepared(workers: Workers, config: TrainConfig, out: Path, fresh: bool) -> Iterator[Run]:
-    """Make the run, or a directory to throw away where this is not the worker that writes."""
+    """Make the run, if this is the worker that writes it."""
     if workers.is_chief:
         with Run(out).locked(), _storage_errors(out):
             yield Run.prepare(out, config, fresh=fresh)
     else:
-        with tempfile.TemporaryDirectory(prefix="gannet-") as scratch:
-            yield ScratchRun.prepare(Path(scratch), config)
+        yield RunElsewhere(out)
 
 
 def _open_data(workers: Workers, config: TrainConfig, out: Path) -> ImageSource:
     """Open the data; the chief keeps the index, and who sees it takes it over.
 
     Raises:
-        UsageError: the workers found different numbers of images, or the data other classes than the
-            configuration names.
+        UsageError: the workers found different images, or the data other classes than the configuration
+            names.
     """
     kept = out / "data.jsonl"
     with workers.chief_first():
@@ -165,12 +169,7 @@ def _open_data(workers: Workers, config: TrainConfig, out: Path) -> ImageSource:
             channels=config.channels,
             index=kept if workers.is_chief or kept.exists() else None,
         )
-    sizes = workers.all_of(source.size)
-    if len(set(sizes)) > 1:
-        raise UsageError(
-            f"expected the same data on every worker, received {', '.join(map(str, sizes))} images by rank; "
-            "copy the data to all of them, or share it"
-        )
+    workers.require_same("data", lambda: fingerprint(source))
     _require_classes(config, source)
     return source
 

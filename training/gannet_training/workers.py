@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
@@ -14,8 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gannet_client.errors import GannetError
+from gannet_client.errors import GannetError, UsageError
 from gannet_training.cluster import Task, require_cluster
+from gannet_training.rendezvous import differences, unequal
 
 _PROBE_SECONDS = 2.0
 _LOSSES = (
@@ -43,7 +45,7 @@ class Workers:
 
     All of them run the same code, callbacks included, because much of it (a step, reading a measure) is an
     operation that ends only when everybody takes part. What differs is where they write, see
-    :class:`gannet_training.scratch.ScratchRun`.
+    :class:`gannet_training.elsewhere.RunElsewhere`.
 
     Args:
         strategy: that trains.
@@ -91,12 +93,34 @@ class Workers:
 
     def from_chief(self, value: Any) -> Any:
         """Give every process the value that the chief has: what JSON can express, NaN among it."""
+        return self._from(0, value)
+
+    def _from(self, rank: int, value: Any) -> Any:
         if self._cluster is None:
             return value
-        mine = np.frombuffer(json.dumps(value).encode() if self.is_chief else b"", np.uint8)
-        length = self.all_of(len(mine))[0]
-        text = self._sum(tf.constant(mine if self.is_chief else np.zeros(length), tf.int32))
+        is_source = self._cluster.rank == rank
+        mine = np.frombuffer(json.dumps(value).encode() if is_source else b"", np.uint8)
+        length = self.all_of(len(mine))[rank]
+        text = self._sum(tf.constant(mine if is_source else np.zeros(length), tf.int32))
         return json.loads(text.numpy().astype(np.uint8).tobytes())
+
+    def require_same(self, what: str, facts: Callable[[], dict[str, Any]]) -> None:
+        """Refuse workers that do not know the same, each of them with the same line.
+
+        Args:
+            what: they know.
+            facts: by name, what JSON can express; asked for if there are several workers.
+
+        Raises:
+            UsageError: naming the first worker that differs from the chief, and in what.
+        """
+        if self._cluster is None:
+            return
+        mine = json.loads(json.dumps(facts()))
+        found = differences(self.from_chief(mine), mine)
+        odd = [rank for rank, count in enumerate(self.all_of(len(found))) if count]
+        if odd:
+            raise UsageError(unequal(self._cluster, odd[0], what, self._from(odd[0], found)))
 
     @contextlib.contextmanager
     def chief_first(self) -> Iterator[None]:
@@ -131,10 +155,9 @@ class Workers:
         except _LOSSES as error:
             if self._cluster is None:
                 raise
-            gone = [task.name for task in self._cluster.others if not _answers(task)]
             raise WorkerLost(
-                f"lost {', '.join(gone) or 'another worker'}; see its log, then give every worker the same "
-                "command again: training goes on from the last checkpoint"
+                f"lost {', '.join(_gone(self._cluster.others)) or 'another worker'}; see its log, then give "
+                "every worker the same command again: training goes on from the last checkpoint"
             ) from error
 
     @contextlib.contextmanager
@@ -197,6 +220,16 @@ class _StopTogether(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, object] | None = None) -> None:
         if any(self._workers.all_of(self._asked)):
             raise KeyboardInterrupt
+
+
+def _gone(tasks: tuple[Task, ...]) -> list[str]:
+    """Who no longer answers; the port of a process that was just killed may still do so for a moment."""
+    deadline = time.monotonic() + _PROBE_SECONDS
+    while True:
+        gone = [task.name for task in tasks if not _answers(task)]
+        if gone or time.monotonic() > deadline:
+            return gone
+        time.sleep(_PROBE_SECONDS / 20)
 
 
 def _answers(task: Task) -> bool:

@@ -35,6 +35,7 @@ def sample(
     from gannet_client.errors import UsageError
     from gannet_client.generation import file_names
     from gannet_client.seeds import parse_seeds
+    from gannet_training.data import is_point
     from gannet_training.run import Run
 
     chosen = parse_seeds(seeds)
@@ -42,8 +43,14 @@ def sample(
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
     opened = Run.open(run)
     opened.checkpoint(checkpoint)
-    names = opened.config().class_names
-    labels = resolve_labels(one_or_each(classes), names, len(chosen), f"the run {run}")
+    config = opened.config()
+    if is_point((config.image_size, config.image_size, config.channels)):
+        raise UsageError(
+            f"expected a run that draws images, received {run}, which draws points ({config.data}); "
+            f"see the maps in {opened.samples}, or draw points in Python with "
+            "gannet_training.sampling.sample_values"
+        )
+    labels = resolve_labels(one_or_each(classes), config.class_names, len(chosen), f"the run {run}")
 
     from gannet_training.startup import start_log, start_tensorflow
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gannet_training.imports import is_reference
-from gannet_training.settings import read_options, read_settings, setting_options
+from gannet_training.settings import merge_settings, read_options, read_settings, setting_options
 
 ON_SYMPTOM = ("warn", "stop", "roll-back")
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
@@ -86,15 +86,16 @@ def train(
     """Train a GAN and write a run directory.
 
     MODEL is a preset, for example dcgan, or a factory of your own, package.module:factory. A run that was
-    interrupted goes on from its last checkpoint, and a complete one when --steps grows. Every setting can
-    stand in the file of --config or in the environment as GANNET_NAME. With TF_CONFIG in the environment of
-    several machines, the same command on each of them trains one model.
+    interrupted goes on from its last checkpoint, and a complete one when --steps grows. --data and the
+    options from --image-size down can stand in the file of --config, or in the environment as GANNET_NAME
+    (GANNET_DATA_SET for --data). With TF_CONFIG in the environment of several machines, the same command on
+    each of them trains one model.
     """
     from gannet_training.cluster import choose_cluster
     from gannet_training.run import Run
 
-    flags["options"] = read_options(options) or None
-    settings = {**(read_settings(config) if config else {}), **_spoken(flags)}
+    flags["options"] = read_options(options)
+    settings = merge_settings(read_settings(config) if config else {}, flags)
     cluster = None if dry_run else choose_cluster(strategy)
 
     @functools.cache
@@ -147,10 +148,6 @@ def _agreed(settings: dict[str, Any]) -> dict[str, Any]:
     from gannet_client import __version__
 
     return {**settings, "gannet": __version__, "tensorflow": version("tensorflow"), "keras": version("keras")}
-
-
-def _spoken(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _resolve(settings: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@
 
 from gannet_training.data.errors import DataError, data_errors
 from gannet_training.data.registry import DataFormat, class_names, data_format, open_data
-from gannet_training.data.source import ImageSource, in_memory, is_point
+from gannet_training.data.source import ImageSource, fingerprint, in_memory, is_point
 
 __all__ = [
     "DataError",
@@ -16,6 +16,7 @@ __all__ = [
     "class_names",
     "data_errors",
     "data_format",
+    "fingerprint",
     "in_memory",
     "is_point",
     "open_data",

@@ -17,6 +17,7 @@ import numpy as np
 
 from gannet_client.errors import UsageError
 from gannet_training.data.errors import DataError, shown
+from gannet_training.storage import PARTIAL
 
 FORMAT = 1
 
@@ -72,7 +73,7 @@ class Index:
         Raises:
             UsageError: it cannot be written there.
         """
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("w", encoding="ascii") as file:

@@ -98,9 +98,17 @@ def networks(config: TrainConfig) -> Networks:
 
     Raises:
         UsageError: there is no such model (the message lists the known ones), it cannot be called so, its
-            image size does not fit, or classes are named for a preset without, or not for one with.
+            image size does not fit, classes are named for a preset without, or not for one with, or options
+            are given to a preset.
     """
     if is_conditional(config.model, bool(config.class_names)) and not config.class_names:
         raise UsageError(f"expected the class names of {config.data} for {config.model}, received none")
-    build = _own if is_reference(config.model) else choose("model", config.model, MODELS)
+    if is_reference(config.model):
+        return _own(config)
+    build = choose("model", config.model, MODELS)
+    if config.options:
+        raise UsageError(
+            f"expected no options of the preset {config.model}, received {config.options}; "
+            "they (--set) are arguments of a factory of your own"
+        )
     return build(config)
