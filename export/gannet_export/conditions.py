@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gannet_client import contract
+from gannet_client.errors import UsageError
 from gannet_export import row_numbers
 
 
@@ -46,6 +47,9 @@ class Classes:
 
     Args:
         names: of the K classes; label k is the k-th.
+
+    Raises:
+        UsageError: a name is empty, cannot be printed, or comes twice.
     """
 
     name = contract.LABELS
@@ -54,6 +58,10 @@ class Classes:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = list(names)
+        if len(set(self._names)) < len(self._names) or not all(map(_is_name, self._names)):
+            raise UsageError(
+                f"expected names of classes, each once and none empty, received {', '.join(map(repr, names))}"
+            )
         self.variety = len(self._names) + 1
 
     def of_seeds(self, given: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -207,6 +215,10 @@ def classes_of_noise(labels: tf.Tensor, noise: tf.Tensor, count: int) -> tf.Tens
         [6, 2]
     """
     return _chosen(labels, row_numbers.of_noise(noise), count)
+
+
+def _is_name(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable()
 
 
 def _chosen(labels: tf.Tensor, numbers: tf.Tensor, count: int) -> tf.Tensor:

@@ -39,7 +39,8 @@ class Options:
     Attributes:
         precision: of the convolutions; "bfloat16" halves the file, and is faster on processors that have it.
         plain: export the graph as Keras has it, with variables, instead of the one made for inference.
-        strict: refuse where bfloat16 draws other images, instead of staying in float32.
+        strict: refuse what cannot be rewritten, or not be halved without other images, instead of exporting
+            it plain or in float32.
         max_batch: rows of the largest request that the version is warmed for, 1 to 4096.
 
     Raises:
@@ -136,9 +137,9 @@ def export_source(
     with staging(models, name, version) as staged, staging(models, name) as beside:
         keeper = gatekeeper()  # loads TensorFlow while the graph is made
         card = model_card(source, family=family, training=training)
-        draw, weights, card["graph"] = _graph(source, options)
         variety = max((condition.variety for condition in source.conditions), default=2)
         golden = golden_samples(source, max(options.max_batch, variety))
+        draw, weights, card["graph"] = _graph(source, options)
         with _disk(staged):
             golden.save(beside / GOLDEN)
             card["warmed"] = write_warmup(staged, name, card["conditions"], golden.given, options.max_batch)

@@ -13,7 +13,7 @@ from gannet_client import contract
 from gannet_client.errors import UsageError
 from gannet_export.conditions import Condition, conditions_of
 from gannet_export.exporting import Options, export_source
-from gannet_export.source import Source
+from gannet_export.source import Source, layers_of
 
 
 def export_file(
@@ -74,13 +74,14 @@ def keras_source(file: Path, conditions: Sequence[Condition] = ()) -> Source:
     """
     try:
         generator = keras.models.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # a broken file makes the loader raise just about anything
         raise UsageError(f"cannot read a Keras model from {file}: {_reason(error)}") from error
     shapes = _input_shapes(generator)
     if len(shapes) != 1 + len(conditions) or len(shapes[0]) != 2 or shapes[0][1] is None:
         wanted = ", ".join(["noise [B, Z]", *(condition.name for condition in conditions)])
         received = ", ".join(map(str, shapes)) or "no known input"
         raise UsageError(f"expected a Keras model of {wanted}, received one of {received}: {file}")
+    in_full_precision(generator)
     return Source.of_keras(generator, shapes[0][1], tuple(conditions))
 
 
@@ -98,7 +99,7 @@ def saved_model_source(directory: Path, signature: str, conditions: Sequence[Con
     """
     try:
         loaded = tf.saved_model.load(str(directory))
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except Exception as error:
         raise UsageError(f"cannot read a SavedModel from {directory}: {_reason(error)}") from error
     if signature not in loaded.signatures:
         known = sorted(loaded.signatures)
@@ -106,26 +107,42 @@ def saved_model_source(directory: Path, signature: str, conditions: Sequence[Con
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise UsageError(f"unknown signature '{signature}', expected one of: {', '.join(known)}{hint}")
     function = loaded.signatures[signature]
-    noise, spec = _noise_input(function, conditions)
+    specs = dict(function.structured_input_signature[1])
+    noise = _noise_input(specs, conditions)
+    spec = specs[noise]
     sizes = list(spec.shape[1:])
     output = _image_output(function)
 
     def call(latents: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
-        values = {condition.name: value for condition, value in zip(conditions, given, strict=True)}
+        values = {
+            condition.name: tf.cast(value, specs[condition.name].dtype)
+            for condition, value in zip(conditions, given, strict=True)
+        }
         values[noise] = tf.cast(tf.reshape(latents, [-1, *sizes]), spec.dtype)
         return function(**values)[output]
 
     # What was loaded holds the variables; the function alone does not keep them alive.
     call.loaded = loaded  # type: ignore[attr-defined]
-    return Source(call, list(function.variables), spec.shape[1:].num_elements(), tuple(conditions))
+    variables = list(function.variables)
+    return Source(call, variables, variables, spec.shape[1:].num_elements(), tuple(conditions))
 
 
 def _origin(path: Path, signature: str | None) -> dict[str, Any]:
-    """Say where a generator came from, for the model card."""
-    content = path / "saved_model.pb" if path.is_dir() else path
-    with content.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"imported": path.resolve().name, "signature": signature, "sha256": digest}
+    """Say where a generator came from, for the model card; the checksum is of graph and weights."""
+    graph_and_weights = [*path.glob("saved_model.pb*"), *path.glob("variables/*")]
+    digest = hashlib.sha256()
+    for file in sorted(graph_and_weights) or [path]:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return {"imported": path.resolve().name, "signature": signature, "sha256": digest.hexdigest()}
+
+
+def in_full_precision(network: keras.Model) -> None:
+    """Let every layer compute in float32; the weights of half-precision policies are float32 already."""
+    for layer in layers_of(network):
+        if layer.compute_dtype in ("float16", "bfloat16"):
+            layer.dtype_policy = keras.DTypePolicy("float32")
 
 
 def _input_shapes(network: Any) -> list[Any]:
@@ -135,15 +152,14 @@ def _input_shapes(network: Any) -> list[Any]:
     return list(shapes) if several else [shapes]
 
 
-def _noise_input(function: Any, conditions: Sequence[Condition]) -> tuple[str, tf.TensorSpec]:
-    specs = dict(function.structured_input_signature[1])
+def _noise_input(specs: dict[str, Any], conditions: Sequence[Condition]) -> str:
     rest = specs.keys() - {condition.name for condition in conditions}
     (noise, *others) = [*rest, None]
     complete = others == [None] and len(specs) == 1 + len(conditions)
     if not complete or not specs[noise].dtype.is_floating or not _known(specs[noise].shape):
         wanted = ", ".join(["noise of a float type [B, Z]", *(condition.name for condition in conditions)])
         raise UsageError(f"expected a signature of {wanted}, received one of {_told(specs)}")
-    return noise, specs[noise]
+    return noise
 
 
 def _known(shape: tf.TensorShape) -> bool:

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from gannet_export.warmup import read_warmup
 LATENT_DIM = 5
 CLASSES = ("cat", "dog", "eel")
 Judge = Callable[..., Verdict]
+Make = Callable[[], keras.Model]
+"""Networks are made in the tests: TensorFlow must not start before all of them are collected."""
 
 
 def generator(*last: keras.layers.Layer, activation: str = "tanh") -> keras.Model:
@@ -143,30 +147,34 @@ class Compiled(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(
-    ("network", "expected"),
+    ("make", "expected"),
     [
-        (generator(Restless()), "determinism, 'serving_default' of 32 rows: expected the same answer twice"),
-        (generator(Mixing()), "expected images that depend on their own row alone, received a difference of"),
         (
-            generator(keras.layers.Rescaling(1.5)),
+            lambda: generator(Restless()),
+            "determinism, 'serving_default' of 32 rows: expected the same answer twice",
+        ),
+        (
+            lambda: generator(Mixing()),
+            "expected images that depend on their own row alone, received a difference of",
+        ),
+        (
+            lambda: generator(keras.layers.Rescaling(1.5)),
             "finite images in [-1, 1], received values from -1.",
         ),
         (
-            generator(keras.layers.Rescaling(np.nan)),
+            lambda: generator(keras.layers.Rescaling(np.nan)),
             "finite images in [-1, 1], received values from nan",
         ),
         (
-            generator(Compiled()),
+            lambda: generator(Compiled()),
             "expected none, received 1; leave out jit_compile, or export without --plain",
         ),
     ],
     ids=["restless", "mixing", "bright", "nan", "compiled"],
 )
-def test_a_generator_that_cannot_be_served_is_refused(
-    tmp_path: Path, network: keras.Model, expected: str
-) -> None:
+def test_a_generator_that_cannot_be_served_is_refused(tmp_path: Path, make: Make, expected: str) -> None:
     with pytest.raises(ExportRefused, match=r"checks failed; nothing was published") as refusal:
-        export(network, tmp_path, "refused", latent_dim=LATENT_DIM, plain=True)
+        export(make(), tmp_path, "refused", latent_dim=LATENT_DIM, plain=True)
     assert expected in str(refusal.value)
     assert not refusal.value.verdict.passed
     assert not list(tmp_path.iterdir())
@@ -182,18 +190,18 @@ def convolution() -> keras.Model:
 
 
 @pytest.mark.parametrize(
-    ("made", "plain"),
+    ("make", "plain"),
     [
-        (generator(Impatient()), False),
-        (generator(Impatient()), True),
-        (convolution(), False),
-        (convolution(), True),
-        (generator(Compiled()), False),
+        (lambda: generator(Impatient()), False),
+        (lambda: generator(Impatient()), True),
+        (convolution, False),
+        (convolution, True),
+        (lambda: generator(Compiled()), False),
     ],
     ids=["impatient", "impatient, plain", "convolution", "convolution, plain", "compiled"],
 )
-def test_what_the_export_mends(tmp_path: Path, made: keras.Model, plain: bool) -> None:
-    export(made, tmp_path, "mended", latent_dim=LATENT_DIM, plain=plain, max_batch=1)
+def test_what_the_export_mends(tmp_path: Path, make: Make, plain: bool) -> None:
+    export(make(), tmp_path, "mended", latent_dim=LATENT_DIM, plain=plain, max_batch=1)
 
 
 class Crashing(keras.layers.Layer):
@@ -221,6 +229,45 @@ def test_a_gate_that_was_killed_refuses_and_is_opened_anew(
     (failure,) = judge(version, source(network), keeper=keeper).failed
     assert failure.received.startswith("one ended by SIGKILL")
     assert judge(version, source(network)).passed
+
+
+class Waiting(keras.layers.Layer):
+    """Waits, where it runs in a graph, until a named pipe is read."""
+
+    def __init__(self, pipe: Path) -> None:
+        super().__init__()
+        self.pipe = str(pipe)
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        if tf.executing_eagerly():
+            return values
+        with tf.control_dependencies([tf.raw_ops.WriteFile(filename=self.pipe, contents="")]):
+            return tf.identity(values)
+
+
+def test_a_gate_that_is_killed_during_a_trial_takes_the_trial_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    waiting = generator(Waiting(tmp_path / "pipe"))
+    with ThreadPoolExecutor(1) as pool:
+        exported = pool.submit(
+            export, waiting, tmp_path / "models", "tiny", latent_dim=LATENT_DIM, plain=True
+        )
+        with (tmp_path / "pipe").open("rb"):
+            keeper = gatekeeper()
+            os.kill(keeper.pid, signal.SIGKILL)
+            with pytest.raises(ExportRefused, match=r"received one ended by SIGKILL"):
+                exported.result()
+    assert not running(keeper.pid)
+
+
+def running(group: int) -> bool:
+    """Whether a process of the group does not end within a minute; zombies count as ended."""
+    for _ in range(600):
+        states = [stat.read_text().rpartition(")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat")]
+        if not any(int(fields[2]) == group and fields[0] != "Z" for fields in states):
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def test_points_are_no_images(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from gannet_client import contract
 from gannet_client.errors import ModelError, UsageError
-from gannet_export import noise
-from gannet_export.importing import export_file
+from gannet_export import export, noise
+from gannet_export.importing import export_file, keras_source
 
 LATENT_DIM = 4
 Gannet = Callable[..., Any]
@@ -243,3 +243,75 @@ def test_a_saved_model_that_reads_a_table(tmp_path: Path) -> None:
     ):
         export_file(tmp_path / "there", "draw", tmp_path / "models", "table")
     assert not (tmp_path / "models").exists()
+
+
+def test_weights_have_one_hash_whatever_was_drawn_at_load(tmp_path: Path) -> None:
+    images = keras.layers.Reshape([4, 4, 1])(
+        keras.layers.Dense(16, "tanh")(given := keras.Input([LATENT_DIM]))
+    )
+    keras.Model(given, keras.layers.Dropout(0.5)(images)).save(tmp_path / "dropout.keras")
+    hashes = {keras_source(tmp_path / "dropout.keras").weights_sha256 for _ in range(3)}
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_keras_file_of_mixed_precision(tmp_path: Path, plain: bool) -> None:
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    mixed = keras.Sequential(
+        [
+            keras.Input([LATENT_DIM]),
+            keras.layers.Dense(16, "tanh", dtype=policy),
+            keras.layers.Reshape([4, 4, 1], dtype=policy),
+        ]
+    )
+    mixed.save(tmp_path / "mixed.keras")
+    version = export_file(tmp_path / "mixed.keras", None, tmp_path / "models", "mixed", plain=plain)
+    assert card(version)["gate"]["differences"]["images"] <= 1e-5
+    with pytest.raises(ModelError, match=r"computes in float32, received one of mixed_bfloat16"):
+        export(mixed, tmp_path / "models", "mixed", latent_dim=LATENT_DIM)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_branch_of_tensorflow_1_stays_a_branch(tmp_path: Path, sign: float) -> None:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.disable_control_flow_v2()
+        try:
+            z = tf.compat.v1.placeholder(tf.float32, [None, LATENT_DIM], "z")
+            brightness = tf.cond(tf.reduce_sum(z) * sign < 1e9, lambda: 0.9, lambda: 0.5)
+        finally:
+            tf.compat.v1.enable_control_flow_v2()
+        drawn = tf.reshape(tf.tanh(z), [-1, 2, 2, 1]) * brightness
+        tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "there"), {"z": z}, {"x": drawn})
+    version = export_file(tmp_path / "there", "serving_default", tmp_path / "models", "branch")
+    for noise_, factor in ((latents(1), 0.9), (np.full([1, LATENT_DIM], sign * 1e9, np.float32), 0.5)):
+        expected = factor * np.tanh(noise_).reshape(1, 2, 2, 1)
+        received = images(version, "serving_default", noise=noise_)
+        np.testing.assert_allclose(received, expected, atol=1e-5)
+    assert card(version)["graph"]["left"] == {"the whole graph": {"it has loops or branches": 1}}
+
+
+def test_conditions_that_do_not_fit(tmp_path: Path, generator: keras.Model) -> None:
+    pets = keras.Input([LATENT_DIM]), keras.Input([], dtype="int64")
+    table = keras.layers.Embedding(2, LATENT_DIM)(pets[1])
+    network_ = keras.Model(pets, keras.layers.Reshape([2, 2, 1])(keras.ops.tanh(pets[0] + table)))
+    network_.save(tmp_path / "pets.keras")
+    for classes, kind, told in (
+        (["a", "b", "c"], ModelError, "it fails, "),
+        (["a", "a"], UsageError, "names of classes, each once and none empty, received 'a', 'a'"),
+        (["a", ""], UsageError, "received 'a', ''"),
+    ):
+        with pytest.raises(kind, match=told) as refusal:
+            export_file(tmp_path / "pets.keras", None, tmp_path / "models", "pets", classes=classes)
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(ModelError, match=r"it fails, ValueError: .*"):
+        export(generator, tmp_path / "models", "pets", latent_dim=7)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_keras_file_with_a_flipped_byte(tmp_path: Path, file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "flipped.keras").write_bytes(content)
+    with pytest.raises(UsageError, match="cannot read a Keras model from"):
+        export_file(tmp_path / "flipped.keras", None, tmp_path / "models", "flipped")

@@ -22,13 +22,14 @@ def main() -> None:
     from gannet_export.gate import judging  # noqa: F401
 
     for line in sys.stdin:
-        print(json.dumps(_tried(line)), file=answers, flush=True)
+        print(json.dumps(_tried(line, answers)), file=answers, flush=True)
 
 
-def _tried(line: str) -> dict[str, Any]:
+def _tried(line: str, answers: IO[str]) -> dict[str, Any]:
     with TemporaryFile() as verdict, TemporaryFile() as words:
         child = os.fork()
         if child == 0:
+            answers.close()  # else nobody could tell from outside that this process's parent was killed
             _try(line, verdict, words)
         _, status = os.waitpid(child, 0)
         ended = os.waitstatus_to_exitcode(status)

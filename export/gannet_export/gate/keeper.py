@@ -16,6 +16,8 @@ from gannet_export.gate.verdict import Finding, Verdict
 
 LONGEST_TRIAL = 1800
 """Seconds after which a trial that hangs is ended."""
+PATIENCE = 5
+"""Seconds for a process without work to end."""
 REMARKS = ("I0", "W0", "WARNING: All log messages")
 
 
@@ -77,16 +79,20 @@ class Gatekeeper:
         return Verdict.of([finding])
 
     def close(self) -> None:
-        """End the process; a trial under way comes to its end first."""
+        """End the process, which has nothing to do."""
         for stream in (self._process.stdin, self._process.stdout, self._words):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # it has ended already
                     stream.close()
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:  # another process holds the other end of its input
+            self._process.kill()
+            self._process.wait()
 
     def kill(self) -> None:
         """End the process and its trial at once."""
-        if self.alive:
+        with contextlib.suppress(ProcessLookupError):  # also a trial whose parent is gone
             os.killpg(self.pid, signal.SIGKILL)
         self.close()
 
@@ -99,7 +105,9 @@ class Gatekeeper:
             answer = ""
         if answer:
             return dict(json.loads(answer))
-        return {"ended": self._process.wait(), "verdict": None, "words": last_words(self._words)}
+        ended, words = self._process.wait(), last_words(self._words)
+        self.kill()  # the trial may still run
+        return {"ended": ended, "verdict": None, "words": words}
 
 
 def last_words(file: IO[bytes]) -> str:

@@ -14,7 +14,7 @@ from gannet_export.rewriting.graph import Graph
 from gannet_export.rewriting.half import convolutions_to_bfloat16
 from gannet_export.rewriting.left import OTHER_IMAGES, Left, left
 from gannet_export.rewriting.normalization import fold_scales, merge_shifts
-from gannet_export.rewriting.proof import BFLOAT16, FLOAT32, Bound, drawn
+from gannet_export.rewriting.proof import BFLOAT16, FLOAT32, Bound, Proof
 from gannet_export.rewriting.subpixel import to_subpixels
 
 __all__ = ["NotFreezable", "Precision", "Rewriting", "rewrite"]
@@ -23,6 +23,9 @@ FEW_CHANNELS = 4
 """Up to so many output channels a transposed convolution in float32 is faster by sub-pixels."""
 
 HALVED = "convolutions in bfloat16"
+
+BROKEN = (tf.errors.OpError, ValueError, KeyError, IndexError, TypeError)
+"""What a graph that no step foresaw may raise."""
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +54,19 @@ class Rewriting:
         self.graph = freeze(function)
         self.report: dict[str, int] = {}
         self.refused: dict[str, int] = {}
-        self._rows = rows
-        try:
-            self._expected = drawn(self.graph, rows)
-        except tf.errors.OpError as error:
-            kind = type(error).__name__
-            raise NotFreezable(f"it does not run as one graph of constants ({kind})") from error
+        self._proof = Proof(function, rows)
+        if not self._draws_the_same(self.graph, FLOAT32):
+            raise NotFreezable("as one graph of constants it does not draw the same images")
 
     def try_step(self, name: str, step: Step, bound: Bound) -> bool:
         """Take a step if the images stay within a bound of the plain graph's; tell whether it was taken."""
         candidate = self.graph.copy()
-        changed = step(candidate)
+        try:
+            changed = step(candidate)
+        except BROKEN as error:
+            _warn(error)
+            self.refused[name] = 1
+            return False
         if changed and not self._draws_the_same(candidate, bound):
             self.refused[name] = changed
             return False
@@ -101,11 +106,15 @@ class Rewriting:
 
     def _draws_the_same(self, graph: Graph, bound: Bound) -> bool:
         try:
-            return bound.holds(drawn(graph, self._rows), self._expected)
-        except (tf.errors.OpError, ValueError) as error:
-            # A pattern that no step foresaw stays as it is; it is no reason not to export.
-            log.warning("a rewritten graph does not run: %s", str(error).splitlines()[0])
+            return self._proof.holds(graph, bound)
+        except BROKEN as error:
+            _warn(error)
             return False
+
+
+def _warn(error: Exception) -> None:
+    # A pattern that no step foresaw stays as it is; it is no reason not to export.
+    log.warning("a graph cannot be rewritten: %s", (str(error).splitlines() or [repr(error)])[0])
 
 
 def rewrite(

@@ -12,8 +12,10 @@ from tensorflow.python.grappler import tf_optimizer
 
 from gannet_export.rewriting.graph import PASSES_ON, Graph, Node, is_later
 
-LARGEST_GRAPH = 3 * 2**29
-"""Bytes of weights: a protocol buffer ends at 2 GiB."""
+LARGEST_GRAPH = 5 * 2**28
+"""Bytes of weights: a protocol buffer ends at 2 GiB, and sub-pixel kernels take up to half as much again."""
+CONDITIONAL = ("Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond")
+"""Branches and loops of TensorFlow 1, which hold together by control inputs."""
 LARGEST_FOLDED = 2**20
 """Bytes of a value that is computed ahead of time: a graph must not grow by what it can compute."""
 
@@ -38,11 +40,14 @@ def freeze(function: Any) -> Graph:
         raise NotFreezable("its weights do not fit into one graph of at most 2 GB")
     try:
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+        (output,) = frozen.outputs
+        ends = [tensor.name for tensor in (*frozen.inputs, output)]
+        definition = _inlined(frozen.graph.as_graph_def(), ends)
     except (ValueError, tf.errors.OpError) as error:
         raise NotFreezable((str(error).splitlines() or [repr(error)])[0]) from error
-    (output,) = frozen.outputs
-    definition = _inlined(frozen.graph.as_graph_def(), [tensor.name for tensor in (*frozen.inputs, output)])
     graph = Graph(definition, output.op.name)
+    if graph.of_kind(*CONDITIONAL):
+        raise NotFreezable("it has loops or branches")
     for node in graph.nodes.values():
         # What the removed reads of variables have to wait for is gone with them.
         data = [given for given in node.input if not given.startswith("^")]

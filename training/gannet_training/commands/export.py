@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--keras", type=_PATH, help="A .keras file to export in place of a run.")
 @click.option("--saved-model", type=_PATH, help="A SavedModel to export in place of a run, with --signature.")
 @click.option("--signature", help="Of the SavedModel: the one that draws images from noise.")
-@click.option("--classes", default="", help="Of --keras and --saved-model: names of the classes, by commas.")
+@click.option("--classes", help="Of --keras and --saved-model: names of the classes, by commas.")
 @click.option("--codes", type=click.IntRange(0), default=0, help="Of those: how many continuous codes.")
 @click.option("--truncation", is_flag=True, help="Of those: the generator can be truncated.")
 @click.option("--models", required=True, type=_PATH, help="Models directory; made if missing.")
@@ -28,9 +28,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--version", type=int, help="Number to take.  [default: the next free one]")
 @click.option(
     "--checkpoint",
-    default="latest",
-    show_default=True,
-    help="Of a run: latest, best (by the run's --best-metric) or the number of a step.",
+    help="Of a run: latest, best (by the run's --best-metric) or the number of a step.  [default: latest]",
 )
 @click.option(
     "--precision",
@@ -40,7 +38,9 @@ _PATH = click.Path(path_type=Path)
     help="Of the convolutions.",
 )
 @click.option("--plain", is_flag=True, help="Export the graph as Keras has it.")
-@click.option("--strict", is_flag=True, help="Refuse where bfloat16 draws other images, instead of float32.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse what cannot be rewritten or halved as asked, instead of less."
+)
 @click.option(
     "--max-batch",
     type=int,
@@ -54,10 +54,10 @@ def export(
     keras: Path | None,
     saved_model: Path | None,
     signature: str | None,
-    classes: str,
+    classes: str | None,
     codes: int,
     truncation: bool,
-    checkpoint: str,
+    checkpoint: str | None,
     as_json: bool,
     **target: Any,
 ) -> None:
@@ -67,14 +67,15 @@ def export(
     that does not pass publishes nothing.
     """
     conditions: dict[str, Any] = {"classes": _names(classes), "codes": codes, "truncation": truncation}
-    _require_one_source(run, keras, saved_model, signature, any(conditions.values()))
-    opened = _open(run, checkpoint) if run else None
+    _require_one_source(run, keras, saved_model, signature)
+    _require_fitting(run, checkpoint, any(conditions.values()))
+    opened = _open(run, checkpoint or "latest") if run else None
     _start()
     from gannet_export.gate import ExportRefused
 
     try:
         if opened is not None:
-            directory = _export_run(opened, checkpoint, target)
+            directory = _export_run(opened, checkpoint or "latest", target)
         else:
             directory = _export_file(keras or saved_model, signature, conditions | target)
     except ExportRefused as refusal:
@@ -85,20 +86,25 @@ def export(
     click.echo(f"next: gannet serve {target['models']}", err=True)
 
 
-def _names(classes: str) -> list[str]:
-    return [name.strip() for name in classes.split(",")] if classes else []
+def _names(classes: str | None) -> list[str]:
+    return [] if classes is None else [name.strip() for name in classes.split(",")]
 
 
 def _require_one_source(
-    run: Path | None, keras: Path | None, saved_model: Path | None, signature: str | None, conditional: bool
+    run: Path | None, keras: Path | None, saved_model: Path | None, signature: str | None
 ) -> None:
     given = [name for name in (run, keras, saved_model) if name]
     if len(given) != 1:
         raise UsageError(f"expected one of RUN, --keras and --saved-model, received {len(given)} of them")
     if (saved_model is None) != (signature is None):
         raise UsageError("expected --saved-model and --signature together, received one of them")
+
+
+def _require_fitting(run: Path | None, checkpoint: str | None, conditional: bool) -> None:
     if run and conditional:
         raise UsageError("a run knows its conditions; leave out --classes, --codes and --truncation")
+    if checkpoint and not run:
+        raise UsageError("a file has no checkpoints; leave out --checkpoint")
 
 
 def _open(run: Path, checkpoint: str) -> "Run":
