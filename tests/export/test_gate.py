@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,30 +144,30 @@ class Compiled(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(
-    ("network", "expected"),
+    ("last", "expected"),
     [
-        (generator(Restless()), "determinism, 'serving_default' of 32 rows: expected the same answer twice"),
-        (generator(Mixing()), "expected images that depend on their own row alone, received a difference of"),
+        (Restless, "determinism, 'serving_default' of 32 rows: expected the same answer twice"),
+        (Mixing, "expected images that depend on their own row alone, received a difference of"),
         (
-            generator(keras.layers.Rescaling(1.5)),
+            partial(keras.layers.Rescaling, 1.5),
             "finite images in [-1, 1], received values from -1.",
         ),
         (
-            generator(keras.layers.Rescaling(np.nan)),
+            partial(keras.layers.Rescaling, np.nan),
             "finite images in [-1, 1], received values from nan",
         ),
         (
-            generator(Compiled()),
+            Compiled,
             "expected none, received 1; leave out jit_compile, or export without --plain",
         ),
     ],
     ids=["restless", "mixing", "bright", "nan", "compiled"],
 )
 def test_a_generator_that_cannot_be_served_is_refused(
-    tmp_path: Path, network: keras.Model, expected: str
+    tmp_path: Path, last: Callable[[], keras.layers.Layer], expected: str
 ) -> None:
     with pytest.raises(ExportRefused, match=r"checks failed; nothing was published") as refusal:
-        export(network, tmp_path, "refused", latent_dim=LATENT_DIM, plain=True)
+        export(generator(last()), tmp_path, "refused", latent_dim=LATENT_DIM, plain=True)
     assert expected in str(refusal.value)
     assert not refusal.value.verdict.passed
     assert not list(tmp_path.iterdir())
@@ -181,19 +182,28 @@ def convolution() -> keras.Model:
     return keras.Sequential([*generator().layers[:1], *blocks])
 
 
+def impatient() -> keras.Model:
+    return generator(Impatient())
+
+
+def compiled() -> keras.Model:
+    return generator(Compiled())
+
+
+# Networks are made in the tests: at import they would start TensorFlow before others set its devices.
 @pytest.mark.parametrize(
     ("made", "plain"),
     [
-        (generator(Impatient()), False),
-        (generator(Impatient()), True),
-        (convolution(), False),
-        (convolution(), True),
-        (generator(Compiled()), False),
+        (impatient, False),
+        (impatient, True),
+        (convolution, False),
+        (convolution, True),
+        (compiled, False),
     ],
     ids=["impatient", "impatient, plain", "convolution", "convolution, plain", "compiled"],
 )
-def test_what_the_export_mends(tmp_path: Path, made: keras.Model, plain: bool) -> None:
-    export(made, tmp_path, "mended", latent_dim=LATENT_DIM, plain=plain, max_batch=1)
+def test_what_the_export_mends(tmp_path: Path, made: Callable[[], keras.Model], plain: bool) -> None:
+    export(made(), tmp_path, "mended", latent_dim=LATENT_DIM, plain=plain, max_batch=1)
 
 
 class Crashing(keras.layers.Layer):
