@@ -204,9 +204,7 @@ def test_a_transposed_convolution_of_any_form(
             lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x, lambda: -x), "loops or branches", id="branch"
         ),
         pytest.param(lambda x: tf.map_fn(tf.tanh, x), "loops or branches", id="loop"),
-        pytest.param(
-            lambda x: x * _looked_up(x), "one graph of constants it does not draw the same", id="table"
-        ),
+        pytest.param(lambda x: x * _looked_up(x), "it does not draw the same", id="table"),
     ],
 )
 def test_what_is_no_graph_of_constants(made: Callable[[Any], Any], reason: str) -> None:
