@@ -91,6 +91,7 @@ def test_a_base_path_without_versions_is_waited_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     saved_models.write_gen(tmp_path / "1")
+    caplog.clear()  # of what TensorFlow says about the files that it wrote
     base_path = tmp_path / "gen"
     prepare(base_path)
     manager = ModelManager(lambda: {"gen": base_path}, poll_seconds=POLL_SECONDS)
