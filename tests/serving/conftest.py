@@ -13,7 +13,8 @@ import pytest
 from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
-from gannet_serving.versions import find_models
+from gannet_serving.options import ServerOptions
+from gannet_serving.sources import Directory
 
 WIDTH = 4
 IMAGE = (4, 4, 1)
@@ -211,7 +212,8 @@ def _serving(directory: Path) -> Iterator[str]:
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    manager = ModelManager(lambda: find_models(directory), poll_seconds=0.02)
+    options = ServerOptions(file_system_poll_wait_seconds=0.02, max_num_load_retries=0)
+    manager = ModelManager(Directory(directory, every=0.02), options)
     manager.start()
     assert manager.wait_until_settled(60)
     server = ModelServer(manager)
