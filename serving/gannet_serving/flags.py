@@ -118,7 +118,7 @@ def _make(name: str, default: Any, **settings: Any) -> click.Option:
             flag_value="true",
             default=default,
             metavar="[true|false]",
-            show_default=str(default).lower(),
+            show_default=True,
             **settings,
         )
     is_shown = default != ""

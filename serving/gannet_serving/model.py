@@ -46,15 +46,19 @@ class Model:
         return self._config is not self._looked_for
 
     def is_settled(self) -> bool:
-        """Whether a wanted version is AVAILABLE, or every one of them has failed for good."""
-        if self.has_new_config:
-            return False
-        wanted = self._wanted()
-        servables = [s for s in self.servables.current() if wanted.get(s.number) == s.path]
-        if any(servable.state is State.AVAILABLE for servable in servables):
-            return True
-        failed = {s.number for s in servables if s.state is State.END and _is_broken(s)}
-        return not self.is_followed or (bool(wanted) and failed == wanted.keys())
+        """Whether the highest wanted version that can be loaded is AVAILABLE, or every one has failed."""
+        if self.has_new_config or not self.is_followed:
+            return not self.has_new_config
+        current = {servable.number: servable for servable in self.servables.current()}
+        states = []
+        for number, path in self._wanted().items():
+            servable = current.get(number)
+            if servable is None or servable.path != path:
+                return False
+            if not _is_broken(servable):
+                return servable.state is State.AVAILABLE
+            states.append(servable.state)
+        return set(states) == {State.END}
 
     def sync(self) -> bool:
         """Looks at the directory, then loads and unloads what is asked for.

@@ -14,7 +14,7 @@ from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
-from gannet_serving.sources import Directory
+from gannet_serving.sources import Directory, Fixed, Source
 
 WIDTH = 4
 IMAGE = (4, 4, 1)
@@ -188,7 +188,24 @@ def connect() -> Iterator[Callable[[str], Stubs]]:
 def serve(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
     """Serves a directory of models until the test ends."""
     with ExitStack() as stack:
-        yield lambda directory: connect(stack.enter_context(_serving(directory)))
+        yield lambda directory: connect(stack.enter_context(_serving(Directory(directory, every=0.02))))
+
+
+@pytest.fixture
+def serve_config(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
+    """Serves a ModelServerConfig in text form, under the options given, until the test ends."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    from gannet_serving.config_proto import read_config
+
+    with ExitStack() as stack:
+
+        def serve_one(config: str, **options: Any) -> Stubs:
+            source = Fixed(read_config(text_format.Parse(config, ModelServerConfig())))
+            return connect(stack.enter_context(_serving(source, **options)))
+
+        yield serve_one
 
 
 @pytest.fixture(scope="session")
@@ -201,19 +218,19 @@ def served(saved_models: SavedModels, tmp_path_factory: pytest.TempPathFactory) 
     saved_models.write_zoo(directory / "zoo" / "7")
     saved_models.write_gen(directory / "broken" / "1")
     (directory / "broken" / "1" / "saved_model.pb").write_bytes(b"junk" * 100)
-    with _serving(directory) as address:
+    with _serving(Directory(directory, every=0.02)) as address:
         stubs = open_stubs(address)
         yield stubs
         stubs.channel.close()
 
 
 @contextmanager
-def _serving(directory: Path) -> Iterator[str]:
+def _serving(source: Source, **options: Any) -> Iterator[str]:
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    options = ServerOptions(file_system_poll_wait_seconds=0.02, max_num_load_retries=0)
-    manager = ModelManager(Directory(directory, every=0.02), options)
+    fast = {"file_system_poll_wait_seconds": 0.02, "max_num_load_retries": 0}
+    manager = ModelManager(source, ServerOptions(**{**fast, **options}))
     manager.start()
     assert manager.wait_until_settled(60)
     server = ModelServer(manager)

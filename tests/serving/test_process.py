@@ -226,7 +226,12 @@ def test_model_server_without_a_loadable_version_fails(
     shutil.rmtree(tmp_path / "1" / "variables")
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"junk")
     done = run(
-        "gannet-model-server", f"--port={free_port}", "--model_name=bad", f"--model_base_path={tmp_path}"
+        "gannet-model-server",
+        f"--port={free_port}",
+        "--model_name=bad",
+        f"--model_base_path={tmp_path}",
+        "--max_num_load_retries=1",
+        "--load_retry_interval_micros=1",
     )
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.splitlines()[-1] == (
@@ -259,21 +264,6 @@ def test_model_server_without_a_loadable_version_fails(
             "gannet",
             ["serve", "{models}", "--host", "a..b"],
             "gannet: cannot listen on a..b:8500: this is no name of a host; choose another",
-        ),
-        (
-            "gannet-model-server",
-            ["--model_nme=m"],
-            "gannet-model-server: No such option '--model_nme'. (Did you mean one of: '--model_base_path'",
-        ),
-        (
-            "gannet-model-server",
-            [],
-            "gannet-model-server: Missing option '--model_base_path'; see 'gannet-model-server --help'",
-        ),
-        (
-            "gannet-model-server",
-            ["--model_base_path={models}", "--port=0"],
-            "gannet-model-server: Invalid value for '--port'",
         ),
     ],
 )
