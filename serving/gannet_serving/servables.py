@@ -144,10 +144,10 @@ class Servables:
                 if self._serving.get(servable.number) is servable:
                     del self._serving[servable.number]
             idle = [servable for servable in servables if not servable.requests]
-        for servable in idle:
-            self._start_unload(partial(self._unload, servable))
         if servables:
             self._changed()
+        for servable in idle:
+            self._start_unload(partial(self._unload, servable))
 
     @contextmanager
     def lease(self, number: int | None) -> Iterator[tuple[int, "ModelSession"]]:

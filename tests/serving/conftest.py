@@ -1,6 +1,7 @@
 """SavedModels written on the spot, and one server that all tests share."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -78,6 +79,19 @@ class SavedModels:
             tf.TensorSpec([None], tf.string, "name"),
         ]
         return self._save(tf.Module(), path, describe, specs)
+
+    def write_counting(self, path: Path) -> Path:
+        """`rows` int64 [B] -> `count` int64 []: how often the model was called, this time included."""
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.calls = tf.Variable(0, dtype=tf.int64)
+
+        def count(rows: Any) -> dict[str, Any]:
+            with tf.control_dependencies([rows]):
+                return {"count": module.calls.assign_add(1)}
+
+        return self._save(module, path, count, [tf.TensorSpec([None], tf.int64, "rows")])
 
     def write_pausing(self, path: Path) -> Path:
         """`pipes` string [2] -> `pipes`: opens two named pipes for writing, one after the other.
@@ -164,6 +178,13 @@ def details_of() -> Callable[..., str]:
         return details
 
     return call
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
