@@ -138,13 +138,14 @@ class Servables:
 
     def retire(self, servables: Collection[Servable]) -> None:
         """AVAILABLE -> UNLOADING: no new request reaches them, and the last one's end frees each."""
-        with self._lock:
-            for servable in servables:
+        with self._lock:  # two threads may retire the same one
+            retired = [servable for servable in servables if servable.state is State.AVAILABLE]
+            for servable in retired:
                 servable.state = State.UNLOADING
                 if self._serving.get(servable.number) is servable:
                     del self._serving[servable.number]
-            idle = [servable for servable in servables if not servable.requests]
-        if servables:
+            idle = [servable for servable in retired if not servable.requests]
+        if retired:
             self._changed()
         for servable in idle:
             self._start_unload(partial(self._unload, servable))

@@ -189,6 +189,60 @@ def test_model_server_opens_its_port_once_a_version_is_loaded(
     assert running.exception().code() is grpc.StatusCode.UNAVAILABLE
 
 
+def test_model_server_serves_a_configuration_file_on_a_socket(
+    start: Callable[..., Process],
+    connect: Callable[[str], Any],
+    saved_models: Any,
+    predict_request: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    for name, offset in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        saved_models.write_gen(tmp_path / name / "1", offset=offset)
+    file, socket_path = tmp_path / "models.config", tmp_path / "socket"
+    entries = [
+        f'config {{ name: "{name}" base_path: "{tmp_path / name}" model_platform: "tensorflow" }}'
+        for name in ("one", "two")
+    ]
+    file.write_text(f"model_config_list {{ {entries[0]} }}")
+    process = start(
+        "gannet-model-server",
+        f"--model_config_file={file}",
+        "--model_config_file_poll_wait_seconds=1",
+        f"--grpc_socket_path={socket_path}",
+        "--port=0",
+        "--tensorflow_session_parallelism=1",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=60000",
+        "--enable_batching",
+        "--xla_cpu_compilation_enabled",
+    )
+    process.read_log_until("WARNING --enable_batching has no effect in this server")
+    process.read_log_until("WARNING --xla_cpu_compilation_enabled has no effect in this server")
+    process.read_log_until(f"listening on unix:{socket_path}")
+    file.write_text(f"model_config_list {{ {entries[0]} {entries[1]} }}")
+    process.read_log_until("model two version 1: AVAILABLE")
+    stubs = connect(f"unix:{socket_path}")
+    for name in ("one", "two"):
+        response = stubs.prediction.Predict(predict_request(name, {"noise": NOISE}), timeout=30)
+        assert response.model_spec.name == name
+    process.send(signal.SIGTERM)
+    assert process.end() == (0, "")
+
+
+def test_model_server_does_not_start_on_a_label_without_its_version(tmp_path: Path, free_port: int) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(
+        f'model_config_list {{ config {{ name: "m" base_path: "{tmp_path}" model_platform: "tensorflow" '
+        'version_labels { key: "stable" value: 1 } } }'
+    )
+    done = run("gannet-model-server", f"--port={free_port}", f"--model_config_file={file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "gannet-model-server: Failed to start server. Error: FAILED_PRECONDITION: Request to assign label to "
+        "version 1 of model m, which is not currently available for inference\n"
+    )
+
+
 def test_a_load_that_hangs_does_not_hold_up_the_end(
     start: Callable[..., Process], saved_models: Any, tmp_path: Path
 ) -> None:

@@ -65,16 +65,16 @@ def test_versions_come_and_go_under_callers(
             seen.add(version)
         return seen
 
-    with ThreadPoolExecutor(8) as pool:
-        callers = [pool.submit(call) for _ in range(8)]
-        for number in range(2, 7):
+    with ThreadPoolExecutor(16) as pool:
+        callers = [pool.submit(call) for _ in range(16)]
+        for number in range(2, 11):
             saved_models.write_gen(models / "gen" / str(number), offset=number)
             wait_for(stubs, "gen", {number: State.AVAILABLE, number - 1: State.END})
-        shutil.rmtree(models / "gen" / "6")
-        wait_for(stubs, "gen", {5: State.AVAILABLE, 6: State.END})
+        shutil.rmtree(models / "gen" / "10")
+        wait_for(stubs, "gen", {9: State.AVAILABLE, 10: State.END})
         stop.set()
         seen = set.union(*(caller.result() for caller in callers))
-    assert seen <= set(range(1, 7))
+    assert seen <= set(range(1, 11))
     assert len(seen) > 1
 
 
