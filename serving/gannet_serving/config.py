@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 
 from gannet_serving.status import StatusError, invalid
+from gannet_serving.versions import find_versions
 
 PLATFORM = "tensorflow"
 _ABSOLUTE = re.compile(r"/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -122,6 +123,32 @@ def require_servable(new: Models) -> None:
             raise invalid(f"Model {config.name} requests unsupported platform {platform}")
     if any(config.is_logged for config in new.values()):
         raise invalid("No request-logger-creator provided.")
+
+
+def require_versions(new: Models, old: Models) -> None:
+    """Looks at each base path that is new: TensorFlow Serving would wait for a version for ever.
+
+    Raises:
+        StatusError: One is missing, or has no version that is wanted.
+    """
+    for name, config in new.items():
+        if name in old and old[name].base_path == config.base_path:
+            continue
+        try:
+            found = find_versions(config.base_path)
+        except OSError as error:
+            raise StatusError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"Could not find base path {config.base_path} for servable {name}: {error.strerror}; "
+                "the configuration in force stays",
+            ) from None
+        if not config.policy.wanted(found):
+            raise StatusError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"No versions of servable {name} found under base path {config.base_path}. "
+                "Did you forget to name your leaf directory as a number (eg. '/1/')? "
+                "The configuration in force stays",
+            )
 
 
 def checked_labels(

@@ -64,7 +64,8 @@ class Loads:
             servable.given_up.wait(self._interval)
             failure = self._try(name, servables, servable)
         if failure is not None:
-            _log.error("%s: failed: %s", name, _one_line(failure))
+            level = logging.INFO if servable.given_up.is_set() else logging.ERROR
+            _log.log(level, "%s: failed: %s", name, _one_line(failure))
             servables.failed(servable, failure)
 
     def _try(self, name: str, servables: Servables, servable: Servable) -> StatusError | None:

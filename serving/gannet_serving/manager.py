@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from threading import Event, Lock
+from threading import Event, RLock
 from typing import TYPE_CHECKING
 
 import grpc
 
 from gannet_client.errors import UsageError
 from gannet_serving.config import (
-    ModelConfig,
     Models,
     checked_labels,
     require_same_platforms,
     require_servable,
+    require_versions,
 )
 from gannet_serving.crew import Crew, start_thread
 from gannet_serving.engine import loader
@@ -23,7 +23,6 @@ from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
 from gannet_serving.sources import Source
 from gannet_serving.status import StatusError, invalid
-from gannet_serving.versions import find_versions
 
 if TYPE_CHECKING:
     from gannet_serving.session import ModelSession
@@ -49,7 +48,7 @@ class ModelManager:
         self._source = source
         self._labels_may_wait = options.allow_version_labels_for_unavailable_models
         self._crew = Crew(options, load or loader(options))
-        self._configuring = Lock()
+        self._configuring = RLock()
         self._config: Models = {}
         self._labels: dict[tuple[str, str], int] = {}
         self._first: Models = {}
@@ -158,13 +157,12 @@ class ModelManager:
             labels = checked_labels(new, self._config, self._crew.available(), may_wait=self._labels_may_wait)
             require_servable(new)
             if not is_first:
-                _require_versions(
-                    config for name, config in new.items() if _moves(self._config.get(name), config)
-                )
+                require_versions(new, self._config)
+            if self._stopping.is_set():
+                raise StatusError(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
             added = {name: config for name, config in new.items() if name not in self._config}
             self._config, self._labels = new, labels
-            if not self._stopping.is_set():
-                self._crew.configure(new)
+            self._crew.configure(new)
             return added
 
     def _read_source(self) -> Models:
@@ -176,33 +174,12 @@ class ModelManager:
 
     def _follow_source(self) -> None:
         while not self._stopping.wait(self._source.every):
-            try:
-                self._take(self._source.read(self._config))
-                self._complaint.end()
-            except OSError as error:
-                self._complaint.about(f"cannot look for models: {error}")
-            except (StatusError, UsageError) as error:
-                self._complaint.about(f"the configuration in force stays: {error}")
-
-
-def _moves(old: ModelConfig | None, new: ModelConfig) -> bool:
-    return old is None or old.base_path != new.base_path
-
-
-def _require_versions(configs: Iterable[ModelConfig]) -> None:
-    for config in configs:
-        try:
-            found = find_versions(config.base_path)
-        except OSError as error:
-            raise StatusError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"Could not find base path {config.base_path} for servable {config.name}: {error.strerror}; "
-                "the configuration in force stays",
-            ) from None
-        if not config.policy.wanted(found):
-            raise StatusError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"No versions of servable {config.name} found under base path {config.base_path}. "
-                "Did you forget to name your leaf directory as a number (eg. '/1/')? "
-                "The configuration in force stays",
-            )
+            with self._configuring:
+                try:
+                    self._take(self._source.read(self._config))
+                    self._complaint.end()
+                except OSError as error:
+                    self._complaint.about(f"cannot look for models: {error}")
+                except (StatusError, UsageError) as error:
+                    if not self._stopping.is_set():
+                        self._complaint.about(f"the configuration in force stays: {error}")
