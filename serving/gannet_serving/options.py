@@ -89,7 +89,7 @@ class ServerOptions:
         """Refuses what TensorFlow Serving refuses, and what would make it wait for ever."""
         self._require_an_address()
         self._require_ranges()
-        self.channel_arguments  # noqa: B018 - raises for what is malformed
+        _parse_channel_arguments(self.grpc_channel_arguments)
         if self.batching_parameters_file and not self.enable_batching:
             raise UsageError(
                 "server_options.batching_parameters_file is set without setting "
@@ -125,17 +125,10 @@ class ServerOptions:
     def channel_arguments(self) -> list[tuple[str, int | str]]:
         """`grpc_channel_arguments` as gRPC takes them: a value that is a 32-bit number as one.
 
-        Raises:
-            UsageError: An entry has no `=`.
-
         >>> ServerOptions(grpc_channel_arguments="grpc.max_connection_age_ms=5,a=b").channel_arguments
         [('grpc.max_connection_age_ms', 5), ('a', 'b')]
         """
-        entries = [entry.partition("=") for entry in self.grpc_channel_arguments.split(",") if entry]
-        for key, equals, _ in entries:
-            if not (key and equals):
-                raise UsageError(f"--grpc_channel_arguments: expected KEY=VALUE,KEY=VALUE, received {key!r}")
-        return [(key, _as_number(value)) for key, _, value in entries]
+        return _parse_channel_arguments(self.grpc_channel_arguments)
 
     def _require_an_address(self) -> None:
         if self.port is None and not self.grpc_socket_path:
@@ -157,6 +150,14 @@ class ServerOptions:
                 "--file_system_poll_wait_seconds: expected seconds, or 0 to look once, received "
                 f"{self.file_system_poll_wait_seconds}: with it no version would ever be found"
             )
+
+
+def _parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
+    entries = [entry.partition("=") for entry in text.split(",") if entry]
+    for key, equals, _ in entries:
+        if not (key and equals):
+            raise UsageError(f"--grpc_channel_arguments: expected KEY=VALUE,KEY=VALUE, received {text!r}")
+    return [(key, _as_number(value)) for key, _, value in entries]
 
 
 def _as_number(text: str) -> int | str:

@@ -16,7 +16,7 @@ from gannet_serving.model import Model
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import Servables, State
 from gannet_serving.sources import ConfigFile, Fixed
-from gannet_serving.status import not_found
+from gannet_serving.status import StatusError, not_found
 
 ALL = VersionPolicy(most=None)
 HOUR = 3_600_000_000
@@ -194,6 +194,36 @@ class TestLookingOnce:
         assert manager.wait_until_settled(60)
         assert manager.failures() == ["{{name: gen} due to error: it has no versions}, "]
         assert manager.stop(60)
+
+
+def test_a_reload_that_waits_holds_up_no_other_and_ends_with_its_caller(tmp_path: Path) -> None:
+    release = Event()
+
+    def load_at_leisure(path: Path) -> Any:
+        if path.parent.name == "slow":
+            assert release.wait(60)
+        return load(path)
+
+    for name in ("gen", "slow", "quick"):
+        version(tmp_path / name, 1)
+    manager = manage(models({"gen": tmp_path / "gen"}), load_at_leisure)
+    manager.start()
+    manager.reload(models({name: tmp_path / name for name in ("gen", "slow")}), is_wanted=lambda: False)
+    eventually(lambda: states(manager, "slow") == {1: State.LOADING})
+    manager.reload(models({name: tmp_path / name for name in ("gen", "slow", "quick")}))
+    assert states(manager, "quick") == {1: State.AVAILABLE}
+    release.set()
+    eventually(lambda: states(manager, "slow") == {1: State.AVAILABLE})
+    assert manager.stop(60)
+
+
+def test_a_manager_that_ends_takes_no_configuration(tmp_path: Path) -> None:
+    manager = manage({})
+    manager.start()
+    assert manager.stop(60)
+    version(tmp_path, 1)
+    with pytest.raises(StatusError, match="UNAVAILABLE: the server is stopping"):
+        manager.reload(models({"gen": tmp_path}))
 
 
 def test_a_file_is_read_again_and_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
