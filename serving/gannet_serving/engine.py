@@ -2,13 +2,15 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from gannet_client.native_log import quiet_native_log
+from gannet_serving.options import ServerOptions
 
 if TYPE_CHECKING:
     from gannet_serving.session import ModelSession
@@ -16,16 +18,30 @@ if TYPE_CHECKING:
 _lock = Lock()
 
 
-def load_model(directory: Path) -> "ModelSession":
-    """Loads the SavedModel in `directory`, importing TensorFlow first if need be.
+def loader(options: ServerOptions) -> "Callable[[Path], ModelSession]":
+    """What loads versions as `options` ask for."""
+    return partial(load_model, options=options)
+
+
+def load_model(directory: Path, options: ServerOptions | None = None) -> "ModelSession":
+    """Loads and warms up the SavedModel in `directory`, importing TensorFlow first if need be.
 
     Raises:
-        StatusError: It cannot be loaded.
+        StatusError: It cannot be loaded, or one of its warm-up requests fails.
     """
     import_tensorflow()
     from gannet_serving.session import ModelSession
+    from gannet_serving.warm_up import warm_up
 
-    return ModelSession(directory)
+    options = options or ServerOptions()
+    session = ModelSession(directory, options)
+    try:
+        if options.enable_model_warmup:
+            warm_up(session, directory, iterations=options.num_request_iterations_for_warmup or 1)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def import_tensorflow() -> None:

@@ -1,63 +1,78 @@
-"""All models of a server, each followed by a thread of its own so that none waits for another."""
+"""All models of a server: which there are to be, and which version a request is for."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import partial
-from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event, RLock
 from typing import TYPE_CHECKING
 
-from gannet_serving.engine import load_model
-from gannet_serving.model import Loader, Model
-from gannet_serving.servables import State, servable_not_found
-from gannet_serving.status import StatusError
+import grpc
+
+from gannet_client.errors import UsageError
+from gannet_serving.config import (
+    Models,
+    checked_labels,
+    require_same_platforms,
+    require_servable,
+    require_versions,
+)
+from gannet_serving.crew import Crew, start_thread
+from gannet_serving.engine import loader
+from gannet_serving.follower import Complaint
+from gannet_serving.loads import Loader
+from gannet_serving.options import ServerOptions
+from gannet_serving.servables import State
+from gannet_serving.sources import Source
+from gannet_serving.status import StatusError, invalid
 
 if TYPE_CHECKING:
     from gannet_serving.session import ModelSession
 
-Source = Callable[[], Mapping[str, Path]]
-"""Tells which models there are: their names and base paths. Raises OSError when it cannot tell."""
-
-_log = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 1.0
+"""How long a reload waits before it asks again whether its caller still does."""
 
 
 class ModelManager:
-    """Keeps every model of `source` in step with its directory, and finds models and versions for requests.
+    """Keeps the models of a configuration in step with their directories, and finds versions for requests."""
 
-    Models that `source` names later are added; one that it no longer names stays.
-    """
-
-    def __init__(self, source: Source, *, load: Loader = load_model, poll_seconds: float = 1.0) -> None:
+    def __init__(
+        self, source: Source, options: ServerOptions | None = None, *, load: Loader | None = None
+    ) -> None:
         """Prepares; `start` does the work.
 
         Args:
-            source: Tells which models there are.
-            load: Turns a version's directory into a session.
-            poll_seconds: Time between two looks at each directory.
+            source: Tells the configuration.
+            options: How versions are looked for and loaded; by default as TensorFlow Serving does.
+            load: Turns a version's directory into a session; by default as `options` ask for.
         """
+        options = options or ServerOptions()
         self._source = source
-        self._load = load
-        self._poll_seconds = poll_seconds
-        self._models: dict[str, Model] = {}
-        self._lock = Lock()
-        self._unsettled: set[str] = set()
-        self._settled = Event()
+        self._labels_may_wait = options.allow_version_labels_for_unavailable_models
+        self._crew = Crew(options, load or loader(options))
+        self._configuring = RLock()
+        self._config: Models = {}
+        self._labels: dict[tuple[str, str], int] = {}
+        self._first: Models = {}
         self._stopping = Event()
-        self._threads: list[Thread] = []
+        self._complaint = Complaint()
 
     def start(self) -> None:
-        """Begins to follow the directories; returns at once."""
-        self._spawn("models", self._add_models)
+        """Takes the first configuration and begins to follow its models; returns at once.
+
+        Raises:
+            StatusError: The configuration is refused.
+            UsageError: It cannot be read.
+        """
+        self._first = self._take(self._read_source(), is_first=True)
+        if self._source.every:
+            start_thread(self._follow_source)
 
     def wait_until_settled(self, timeout: float | None = None) -> bool:
-        """Waits until each model named at first has versions and each was loaded or has failed.
+        """Waits until each model named at first has a version that is AVAILABLE or none that can be.
 
         Returns:
             Whether that is so; False when `timeout` seconds have passed before.
         """
-        return self._settled.wait(timeout)
+        return self._crew.wait_until_settled(self._first, timeout)
 
     def stop(self, timeout: float | None = None) -> bool:
         """Stops following and unloads everything. A load that is under way cannot be interrupted.
@@ -65,15 +80,52 @@ class ModelManager:
         Returns:
             Whether all has ended: no load runs after `timeout` seconds, and no request at all.
         """
-        self._stopping.set()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for thread in self._threads:  # grows no more once its first, which adds the others, has ended
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in self._threads):
-            return False
-        for model in self._models.values():
-            model.servables.retire_all_but(None)
-        return all(state is State.END for name in self._models for _, state, _ in self.statuses(name))
+        with self._configuring:
+            self._stopping.set()
+        return self._crew.stop(timeout)
+
+    def reload(self, new: Models, *, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Replaces the whole configuration and waits until the models that are new in it are settled.
+
+        A configuration that is refused changes nothing. TensorFlow Serving would wait for ever for a base
+        path that is missing or empty, with all later reloads behind it; here that is an error.
+
+        Args:
+            new: The configuration; a model that is not in it is unloaded.
+            is_wanted: Whether somebody waits; asked now and then.
+
+        Raises:
+            StatusError: The configuration is refused, or a new model did not become AVAILABLE.
+        """
+        added = self._take(new)
+        while not self._crew.wait_until_settled(added, _PATIENCE_SECONDS):
+            if not is_wanted():
+                return
+        failures = self.failures(added)
+        if failures:
+            raise StatusError(
+                grpc.StatusCode.UNKNOWN,
+                f"{len(failures)} model(s) did not become available: {{{''.join(failures)}}}",
+            )
+
+    def failures(self, names: Iterable[str] | None = None) -> list[str]:
+        """The models that have no version to serve, in TensorFlow Serving's words.
+
+        Args:
+            names: Which models are meant; by default those named at first.
+
+        Returns:
+            One text for each version.
+        """
+        texts = []
+        for name in sorted(self._first if names is None else names):
+            statuses = self.statuses(name)
+            if all(state is not State.AVAILABLE for _, state, _ in statuses):
+                texts += [
+                    f"{{{{name: {name} version: {number}}} due to error: {failure or 'it was unloaded'}}}, "
+                    for number, _, failure in statuses
+                ] or [f"{{{{name: {name}}} due to error: it has no versions}}, "]
+        return texts
 
     def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, ModelSession]]":
         """Holds version `number` of model `name` (None: the latest) in memory for one request.
@@ -81,91 +133,53 @@ class ModelManager:
         Raises:
             StatusError: There is no such model, or the version is not AVAILABLE.
         """
-        model = self._models.get(name)
-        if model is None:
-            raise servable_not_found(name, number)
-        return model.servables.lease(number)
+        return self._crew.lease(name, number)
+
+    def labelled(self, name: str, label: str) -> int:
+        """The version of model `name` that bears `label`.
+
+        Raises:
+            StatusError: None does.
+        """
+        number = self._labels.get((name, label))
+        if number is None:
+            raise invalid(f"Unrecognized servable version label: {label}")
+        return number
 
     def statuses(self, name: str) -> list[tuple[int, State, StatusError | None]]:
         """Number, state and failure of every version of model `name`, the highest first; empty if unknown."""
-        model = self._models.get(name)
-        return model.servables.statuses() if model else []
+        return self._crew.statuses(name)
 
-    def _spawn(self, name: str, work: Callable[[], None]) -> None:
-        thread = Thread(target=work, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def _take(self, new: Models, *, is_first: bool = False) -> Models:
+        """Checks a configuration in TensorFlow Serving's order, puts it in force, returns what it adds."""
+        with self._configuring:
+            require_same_platforms(self._config, new)
+            labels = checked_labels(new, self._config, self._crew.available(), may_wait=self._labels_may_wait)
+            require_servable(new)
+            if not is_first:
+                require_versions(new, self._config)
+            if self._stopping.is_set():
+                raise StatusError(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+            added = {name: config for name, config in new.items() if name not in self._config}
+            self._config, self._labels = new, labels
+            self._crew.configure(new)
+            return added
 
-    def _polls(self) -> Iterator[None]:
-        yield
-        while not self._stopping.wait(self._poll_seconds):
-            yield
+    def _read_source(self) -> Models:
+        try:
+            return self._source.read(self._config)
+        except OSError as error:
+            self._complaint.about(f"cannot look for models: {error}")
+            return self._config
 
-    def _add_models(self) -> None:
-        complaint = _Complaint()
-        for _ in self._polls():
-            try:
-                found = self._source()
-            except OSError as error:
-                complaint.about(f"cannot look for models: {error}")
-            else:
-                complaint.end()
-                self._add(found)
-
-    def _add(self, found: Mapping[str, Path]) -> None:
-        added = [Model(name, found[name], self._load) for name in sorted(found.keys() - self._models.keys())]
-        with self._lock:
-            self._unsettled.update(model.name for model in added)
-        for model in added:
-            self._models[model.name] = model
-            self._spawn(f"model {model.name}", partial(self._follow, model))
-        self._settle()
-
-    def _follow(self, model: Model) -> None:
-        complaint = _Complaint()
-        for _ in self._polls():
-            try:
-                problem = _sync(model)
-            except Exception as error:  # a bug, which is not to end this thread nor to hold up the start
-                complaint.about(f"model {model.name}: cannot be followed: {error!r}", error)
-                self._settle(model.name)
-                continue
-            if problem:
-                complaint.about(problem)
-            else:
-                complaint.end()
-                self._settle(model.name)
-
-    def _settle(self, *names: str) -> None:
-        with self._lock:
-            self._unsettled.difference_update(names)
-            if not self._unsettled:
-                self._settled.set()
-
-
-def _sync(model: Model) -> str | None:
-    """Returns what keeps the model from having any version."""
-    try:
-        if model.sync():
-            return None
-    except OSError as error:
-        return f"model {model.name}: cannot read its base path: {error}"
-    return (
-        f"model {model.name}: no versions below {model.base_path}; a version is a directory "
-        f"with a number for a name, like {model.base_path / '1'}"
-    )
-
-
-class _Complaint:
-    """Logs a problem that each poll finds again once, until it is another one or has ended."""
-
-    def __init__(self) -> None:
-        self._problem: str | None = None
-
-    def about(self, problem: str, bug: Exception | None = None) -> None:
-        if problem != self._problem:
-            _log.warning("%s", problem, exc_info=bug)
-        self._problem = problem
-
-    def end(self) -> None:
-        self._problem = None
+    def _follow_source(self) -> None:
+        while not self._stopping.wait(self._source.every):
+            with self._configuring:
+                try:
+                    self._take(self._source.read(self._config))
+                    self._complaint.end()
+                except OSError as error:
+                    self._complaint.about(f"cannot look for models: {error}")
+                except (StatusError, UsageError) as error:
+                    if not self._stopping.is_set():
+                        self._complaint.about(f"the configuration in force stays: {error}")

@@ -1,90 +1,133 @@
-"""One model: keeps what is in memory in step with what lies on disk."""
+"""One model: keeps what is in memory in step with its configuration and with what lies on disk."""
 
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import grpc
-
-from gannet_serving.processor import advice, read_cpuinfo
-from gannet_serving.servables import Servable, Servables
-from gannet_serving.status import StatusError
+from gannet_serving.config import ModelConfig
+from gannet_serving.loads import Loads
+from gannet_serving.servables import Servable, Servables, State
 from gannet_serving.versions import find_versions, fingerprint
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
-Loader = Callable[[Path], "ModelSession"]
-_log = logging.getLogger(__name__)
+_BEING_LOADED = (State.START, State.LOADING)
 
 
 class Model:
-    """Serves the highest version below a directory that can be loaded.
+    """Serves the versions that the model's configuration wants.
 
     A new version takes over once it is AVAILABLE; the one before it is freed after its last request. A
     version that fails to load leaves the next lower one in charge, and is tried again when its files change:
     TensorFlow Serving instead ends when that happens at start, and later never tries again.
 
+    Only `configure` and `is_settled` are for any thread, the others for one at a time.
+
     Attributes:
-        name: The name that requests use.
-        base_path: The directory of the versions.
         servables: The versions in memory.
     """
 
-    def __init__(self, name: str, base_path: Path, load: Loader) -> None:
-        self.name = name
-        self.base_path = base_path
-        self.servables = Servables(name)
-        self._load = load
+    def __init__(self, servables: Servables, loads: Loads) -> None:
+        self.servables = servables
+        self._loads = loads
+        self._config: ModelConfig | None = None
+        self._looked_for: ModelConfig | None = None
+        self._found: Mapping[int, Path] = {}
+
+    def configure(self, config: ModelConfig | None) -> None:
+        """Sets what is wanted from the next look on; None: no version at all."""
+        self._config = config
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether there is a directory to look at."""
+        return self._config is not None
+
+    @property
+    def has_new_config(self) -> bool:
+        """Whether nobody has looked for what is wanted now."""
+        return self._config is not self._looked_for
+
+    def is_settled(self) -> bool:
+        """Whether the highest wanted version that can be loaded is AVAILABLE, or every one has failed."""
+        if self.has_new_config or not self.is_followed:
+            return not self.has_new_config
+        current = {servable.number: servable for servable in self.servables.current()}
+        states = []
+        for number, path in self._wanted().items():
+            servable = current.get(number)
+            if servable is None or servable.path != path:
+                return False
+            if not _is_broken(servable):
+                return servable.state is State.AVAILABLE
+            states.append(servable.state)
+        return set(states) == {State.END}
 
     def sync(self) -> bool:
-        """Looks at the directory once, then loads and unloads what that asks for. For one thread at a time.
+        """Looks at the directory, then loads and unloads what is asked for.
 
         Returns:
-            Whether the directory has any version at all; where it has none, nothing is served any more.
+            Whether the directory has any wanted version; where it has none, nothing is served any more.
 
         Raises:
             OSError: The directory is missing or cannot be read; what was served is served on.
         """
-        found = find_versions(self.base_path)
-        if not found:
-            self.servables.retire_all_but(None)
-        for number in sorted(found, reverse=True):
-            if self.servables.is_available(number) or self._try_load(number, found[number]):
-                self.servables.retire_all_but(number)
-                break
-        return bool(found)
+        has_any = self.look()
+        self.act()
+        return has_any
 
-    def _try_load(self, number: int, path: Path) -> bool:
-        """Returns whether the version is now AVAILABLE."""
-        files = fingerprint(path)
-        if self.servables.has_failed_with(number, files):
-            return False
-        servable = self.servables.begin(number, files)
-        try:
-            self._load_into(servable, path)
-        except Exception as error:  # whatever it is, it concerns this version alone
-            failure = _as_failure(error)
-            self.servables.failed(servable, failure)
-            _log.error("model %s version %d: failed: %s", self.name, number, " ".join(str(failure).split()))
-            return False
-        return True
+    def look(self) -> bool:
+        """Looks at the directory; returns and raises what `sync` does."""
+        config = self._config
+        found = find_versions(config.base_path) if config else {}
+        self._found, self._looked_for = found, config
+        for servable in self.servables.current():
+            path = found.get(servable.number)
+            if _is_broken(servable) and (path is None or fingerprint(path) != servable.files):
+                servable.given_up.set()
+        return bool(self._wanted())
 
-    def _load_into(self, servable: Servable, path: Path) -> None:
-        _log.info("model %s version %d: loading from %s", self.name, servable.number, path)
-        begin = time.monotonic()
-        self.servables.loading(servable)
-        self.servables.available(servable, self._load(path))
-        seconds = time.monotonic() - begin
-        _log.info("model %s version %d: AVAILABLE in %.1f s", self.name, servable.number, seconds)
-        if slow := advice(path, read_cpuinfo()):
-            _log.warning("model %s version %d: %s", self.name, servable.number, slow)
+    def act(self) -> None:
+        """Does what the last look asks for, in TensorFlow Serving's order: the highest version first."""
+        while True:
+            wanted = self._wanted()
+            self._retire_all_but(wanted)
+            self._give_up_all_but(wanted)
+            current = {servable.number: servable for servable in self.servables.current()}
+            missing = {n: path for n, path in wanted.items() if not _is_held(current.get(n), path)}
+            if not missing:
+                return
+            for number, path in missing.items():
+                servable = self.servables.begin(number, path, fingerprint(path))
+                self._loads.begin(self.servables, servable)
+
+    def _give_up_all_but(self, wanted: Mapping[int, Path]) -> None:
+        for servable in self.servables.current():
+            if servable.state in _BEING_LOADED and wanted.get(servable.number) != servable.path:
+                servable.given_up.set()
+
+    def _wanted(self) -> dict[int, Path]:
+        """The wanted versions, the highest first."""
+        found, config = self._found, self._looked_for
+        if config is None:
+            return {}
+        broken = {servable.number for servable in self.servables.current() if _is_broken(servable)}
+        return {number: found[number] for number in config.policy.wanted(found, broken)}
+
+    def _retire_all_but(self, wanted: Mapping[int, Path]) -> None:
+        """Keeps one that is not wanted as long as no wanted one serves."""
+        serving = self.servables.serving()
+        surplus = [servable for servable in serving if wanted.get(servable.number) != servable.path]
+        if wanted and len(surplus) == len(serving):
+            surplus = surplus[:-1]
+        self.servables.retire(surplus)
 
 
-def _as_failure(error: Exception) -> StatusError:
-    """What GetModelStatus tells. A new object: the traceback of `error` keeps the broken graph in memory."""
-    if isinstance(error, StatusError):
-        return StatusError(error.code, error.message)
-    return StatusError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
+def _is_broken(servable: Servable) -> bool:
+    """Whether its files could not be loaded as they were."""
+    return servable.failure is not None and not servable.given_up.is_set()
+
+
+def _is_held(servable: Servable | None, path: Path) -> bool:
+    """Whether `servable` is, will be or cannot become what `path` asks for."""
+    if servable is None or servable.path != path:
+        return False
+    is_coming = servable.state in _BEING_LOADED and not servable.given_up.is_set()
+    return servable.state is State.AVAILABLE or is_coming or _is_broken(servable)

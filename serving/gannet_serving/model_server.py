@@ -1,53 +1,83 @@
 """`gannet-model-server`: the embedded server under TensorFlow Serving's flags."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gannet_client.contract import GRPC_PORT, LOOPBACK
-from gannet_client.errors import ModelError
+from gannet_client.errors import ModelError, UsageError
+from gannet_serving.flags import Command, flags, read, warn_of_ignored
 
 if TYPE_CHECKING:
     from gannet_serving.manager import ModelManager
+    from gannet_serving.options import ServerOptions
+    from gannet_serving.sources import Source
+
+_FAILED = "Failed to start server. Error: "
 
 
-@click.command()
-@click.option(
-    "--port", default=GRPC_PORT, type=click.IntRange(1, 65535), show_default=True, help="TCP port for gRPC."
-)
-@click.option("--host", default=LOOPBACK, show_default=True, help="Address of the interface to listen on.")
-@click.option("--model_name", default="default", show_default=True, help="The name that requests use.")
-@click.option(
-    "--model_base_path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The directory whose numbered subdirectories are the model's versions.",
-)
-def model_server(port: int, host: str, model_name: str, model_base_path: Path) -> int:
-    """Serve one model over gRPC as TensorFlow Serving does.
+@click.pass_context
+def _main(context: click.Context, /, **values: Any) -> int:
+    """Serve models over gRPC as TensorFlow Serving does, under its flags.
 
-    The port opens once a version is loaded. As long as the base path is missing or has no versions, the
-    server waits for one to come; if there are versions and none can be loaded, it ends with exit code 4.
+    Needs --model_base_path or --model_config_file. The ports open once every model has a version that is
+    loaded. As long as a base path is missing or has no versions, the server waits for one to come; if none of
+    a model's versions can be loaded, it ends with exit code 4.
     """
-    from gannet_serving.manager import ModelManager
     from gannet_serving.process import configure_logging, require_libraries, run
 
+    options = read(values)
+    source = _source(options)
     require_libraries()
     configure_logging()
-    base_path = model_base_path.absolute()
-    manager = ModelManager(lambda: {model_name: base_path})
-    return run(manager, host, port, settled=lambda: _require_available(manager, model_name))
+    warn_of_ignored(context)
+
+    from gannet_serving.manager import ModelManager
+
+    manager = ModelManager(source, options)
+    return run(manager, options, settled=lambda: _require_available(manager))
 
 
-def _require_available(manager: "ModelManager", name: str) -> None:
-    statuses = manager.statuses(name)
-    failures = [(number, failure) for number, _, failure in statuses if failure]
-    if len(failures) == len(statuses):
-        listed = "".join(
-            f"{{{{name: {name} version: {n}}} due to error: {failure}}}, " for n, failure in failures
+def _source(options: "ServerOptions") -> "Source":
+    from gannet_serving.config import models
+    from gannet_serving.sources import ConfigFile, Fixed
+
+    if options.model_config_file:
+        return ConfigFile(Path(options.model_config_file), options.model_config_file_poll_wait_seconds)
+    if not options.model_base_path:
+        raise UsageError(
+            "Both server_options.model_base_path and server_options.model_config_file are empty!"
+            " Pass --model_base_path=DIRECTORY or --model_config_file=FILE"
         )
+    return Fixed(models({options.model_name: Path(options.model_base_path).absolute()}))
+
+
+def _require_available(manager: "ModelManager") -> None:
+    failures = manager.failures()
+    if failures:
+        listed = " ".join("".join(failures).split())
         raise ModelError(
-            f"Failed to start server. Error: UNKNOWN: {len(failures)} servable(s) did not become available: "
-            f"{{{' '.join(listed.split())} }}"
+            f"{_FAILED}UNKNOWN: {len(failures)} servable(s) did not become available: {{{listed} }}"
         )
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"Gannet ModelServer: {version('gannet-toolkit')}")
+        click.echo(f"TensorFlow Library: {version('tensorflow')}")
+        context.exit()
+
+
+_version = click.Option(
+    ["--version"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show versions.",
+)
+model_server = Command(
+    "gannet-model-server", callback=_main, params=[*flags(), _version], help=_main.__doc__, epilog=None
+)

@@ -2,14 +2,17 @@
 
 import grpc
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, GetModelStatusResponse
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
+from tensorflow_serving.apis.status_pb2 import StatusProto
 
+from gannet_serving.config_proto import read_config
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import require_model_spec
-from gannet_serving.status import not_found
+from gannet_serving.status import invalid, not_found
 
 
 class ModelService:
-    """The methods that observe; each raises StatusError where the caller gets one."""
+    """The methods that observe and configure; each raises StatusError where the caller gets one."""
 
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
@@ -33,3 +36,15 @@ class ModelService:
             entry.status.error_code = failure.number if failure else 0
             entry.status.error_message = failure.message if failure else ""
         return response
+
+    def handle_reload_config(
+        self, request: ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> ReloadConfigResponse:
+        """Replaces the configuration; answers once the models that are new in it can be asked."""
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        self._manager.reload(read_config(request.config), is_wanted=context.is_active)
+        return ReloadConfigResponse(status=StatusProto())

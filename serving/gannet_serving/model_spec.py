@@ -22,7 +22,7 @@ def require_model_spec(request: Any) -> Any:
 
 
 def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int, ModelSession]]":
-    """Holds the version that `spec` asks for, by number or as the latest, in memory for one request.
+    """Holds the version that `spec` asks for, by number, label or as the latest, in memory for one request.
 
     Raises:
         StatusError: The name is missing, the label unknown, or the version not AVAILABLE.
@@ -31,5 +31,5 @@ def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int
         raise invalid("ModelSpec has no name specified.")
     choice = spec.WhichOneof("version_choice")
     if choice == "version_label":
-        raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+        return manager.lease(spec.name, manager.labelled(spec.name, spec.version_label))
     return manager.lease(spec.name, spec.version.value if choice == "version" else None)

@@ -7,10 +7,13 @@ import signal
 import time
 from collections.abc import Callable
 
+from gannet_client.errors import UsageError
 from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
+from gannet_serving.options import ServerOptions
+from gannet_serving.status import StatusError
 
 _GRACE_SECONDS = 8.0
 """Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
@@ -70,8 +73,7 @@ class StopSignal:
 
 def run(
     manager: ModelManager,
-    host: str,
-    port: int,
+    options: ServerOptions,
     *,
     settled: Callable[[], None] = lambda: None,
     ready: Callable[[str], None] = lambda address: None,
@@ -83,8 +85,7 @@ def run(
 
     Args:
         manager: The models; started and stopped here.
-        host: Address of the interface to listen on.
-        port: TCP port; 0 stands for any that is free.
+        options: Where to listen, and all else that the server is to do.
         settled: Called before the port is opened; may raise to call it off.
         ready: Called with `HOST:PORT` once the port is open.
 
@@ -93,17 +94,18 @@ def run(
         model being loaded, a request beyond its grace), the process ends here instead.
 
     Raises:
-        UsageError: The port cannot be opened.
+        UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
-    require_free(host, port)
-    manager.start()
+    if options.port is not None:
+        require_free(options.host, options.port)
+    _start(manager)
     try:
         while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
             pass
         if stop.number is None:
             settled()
-            _answer_until(stop, manager, host, port, ready)
+            _answer_until(stop, manager, options, ready)
         else:
             _log.info("stopping before the models were loaded")
     finally:
@@ -114,13 +116,20 @@ def run(
     return code
 
 
+def _start(manager: ModelManager) -> None:
+    try:
+        manager.start()
+    except StatusError as error:
+        raise UsageError(f"Failed to start server. Error: {error}") from None
+
+
 def _answer_until(
-    stop: StopSignal, manager: ModelManager, host: str, port: int, ready: Callable[[str], None]
+    stop: StopSignal, manager: ModelManager, options: ServerOptions, ready: Callable[[str], None]
 ) -> None:
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    server = ModelServer(manager, host=host, port=port)
+    server = ModelServer(manager, options)
     server.start()
     _log.info("listening on %s", server.address)
     ready(server.address)

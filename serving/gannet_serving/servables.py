@@ -1,11 +1,13 @@
 """The versions of one model in memory: their states, and which of them requests hold."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from threading import Lock
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from gannet_serving.status import StatusError, not_found
@@ -33,74 +35,120 @@ class Servable:
 
     Attributes:
         number: The version.
-        files: What its files were when its loading began.
+        path: Its directory.
+        files: What was in there when its loading began.
         state: Where it stands.
-        failure: Why it could not be loaded, in state END.
+        failure: Why it could not be loaded the last time; in state LOADING it is about to be tried again.
+        given_up: Set once nobody wants it any more: it is not tried again.
         session: The loaded SavedModel while there is one.
         requests: How many requests run on it.
     """
 
     number: int
+    path: Path
     files: Fingerprint
     state: State = State.START
     failure: StatusError | None = None
+    given_up: Event = field(default_factory=Event)
     session: "ModelSession | None" = None
     requests: int = 0
 
 
-class Servables:
-    """All versions of one model that were ever wanted. Safe to use from many threads."""
+Work = Callable[[], None]
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+
+def at_once(work: Work) -> None:
+    """Runs `work` here and now, where a server would give it to a thread."""
+    work()
+
+
+class Servables:
+    """All versions of one model that were ever wanted. Safe to use from many threads.
+
+    Attributes:
+        model: The model's name.
+    """
+
+    def __init__(
+        self, model: str, *, unload: Callable[[Work], None] = at_once, changed: Work = lambda: None
+    ) -> None:
+        """Begins with no versions.
+
+        Args:
+            model: The model's name.
+            unload: Runs the work that frees a version, now or later.
+            changed: Called after each change of state; no lock is held.
+        """
+        self.model = model
+        self._start_unload = unload
+        self._changed = changed
         self._lock = Lock()
         self._seen: dict[int, Servable] = {}
         self._serving: dict[int, Servable] = {}
 
-    def begin(self, number: int, files: Fingerprint) -> Servable:
+    def begin(self, number: int, path: Path, files: Fingerprint) -> Servable:
         """Puts version `number` into state START; what happened to it before is forgotten."""
-        servable = Servable(number, files)
+        servable = Servable(number, path, files)
         with self._lock:
             self._seen[number] = servable
+        self._changed()
         return servable
 
     def loading(self, servable: Servable) -> None:
         """START -> LOADING."""
         with self._lock:
             servable.state = State.LOADING
+        self._changed()
 
     def available(self, servable: Servable, session: "ModelSession") -> None:
-        """LOADING -> AVAILABLE: requests reach it from now on."""
+        """LOADING -> AVAILABLE: requests reach it from now on, and no longer what had its number."""
         with self._lock:
-            servable.session, servable.state = session, State.AVAILABLE
-            self._serving[servable.number] = servable
+            is_current = self._seen[servable.number] is servable
+            if is_current:
+                replaced = self._serving.get(servable.number)
+                self._serving[servable.number] = servable
+                servable.session, servable.failure, servable.state = session, None, State.AVAILABLE
+        if not is_current:  # its files changed meanwhile, and another takes its place
+            session.close()
+        elif replaced:
+            self.retire([replaced])
+        self._changed()
+
+    def failing(self, servable: Servable, failure: StatusError) -> None:
+        """Stays LOADING, because it is tried again."""
+        with self._lock:
+            servable.failure = failure
+        self._changed()
 
     def failed(self, servable: Servable, failure: StatusError) -> None:
         """LOADING -> END."""
         with self._lock:
             servable.failure, servable.state = failure, State.END
+        self._changed()
 
-    def is_available(self, number: int) -> bool:
-        """Whether requests reach version `number`."""
+    def current(self) -> list[Servable]:
+        """What was begun last for each number."""
         with self._lock:
-            return number in self._serving
+            return list(self._seen.values())
 
-    def has_failed_with(self, number: int, files: Fingerprint) -> bool:
-        """Whether version `number` could not be loaded from just these files."""
+    def serving(self) -> list[Servable]:
+        """What requests reach, the lowest number first."""
         with self._lock:
-            servable = self._seen.get(number)
-            return servable is not None and servable.failure is not None and servable.files == files
+            return sorted(self._serving.values(), key=lambda servable: servable.number)
 
-    def retire_all_but(self, number: int | None) -> None:
-        """AVAILABLE -> UNLOADING: no new request reaches the others, and the last one's end frees each."""
-        with self._lock:
-            retired = [servable for servable in self._serving.values() if servable.number != number]
+    def retire(self, servables: Collection[Servable]) -> None:
+        """AVAILABLE -> UNLOADING: no new request reaches them, and the last one's end frees each."""
+        with self._lock:  # two threads may retire the same one
+            retired = [servable for servable in servables if servable.state is State.AVAILABLE]
             for servable in retired:
                 servable.state = State.UNLOADING
-                del self._serving[servable.number]
+                if self._serving.get(servable.number) is servable:
+                    del self._serving[servable.number]
             idle = [servable for servable in retired if not servable.requests]
+        if retired:
+            self._changed()
         for servable in idle:
-            self._unload(servable)
+            self._start_unload(partial(self._unload, servable))
 
     @contextmanager
     def lease(self, number: int | None) -> Iterator[tuple[int, "ModelSession"]]:
@@ -116,34 +164,35 @@ class Servables:
             self._release(servable)
 
     def statuses(self) -> list[tuple[int, State, StatusError | None]]:
-        """Number, state and failure of every version, the highest first."""
+        """Number, state and failure of every version, the highest first; only END tells a failure."""
         with self._lock:
             seen = sorted(self._seen.values(), key=lambda servable: servable.number, reverse=True)
-            return [(servable.number, servable.state, servable.failure) for servable in seen]
+            return [(s.number, s.state, s.failure if s.state is State.END else None) for s in seen]
 
     def _acquire(self, number: int | None) -> tuple[Servable, "ModelSession"]:
         with self._lock:
             wanted = max(self._serving, default=None) if number is None else number
             servable = self._serving.get(wanted) if wanted is not None else None
             if servable is None or servable.session is None:
-                raise servable_not_found(self._model, number)
+                raise servable_not_found(self.model, number)
             servable.requests += 1
             return servable, servable.session
 
     def _release(self, servable: Servable) -> None:
         with self._lock:
             servable.requests -= 1
-            last = servable.state is State.UNLOADING and not servable.requests
-        if last:
-            self._unload(servable)
+            is_last = servable.state is State.UNLOADING and not servable.requests
+        if is_last:
+            self._start_unload(partial(self._unload, servable))
 
     def _unload(self, servable: Servable) -> None:
-        """UNLOADING -> END. Called once: by whoever takes away the last hold."""
+        """UNLOADING -> END. Called once: on behalf of whoever took away the last hold."""
         if servable.session is not None:
             servable.session.close()
         with self._lock:
             servable.session, servable.state = None, State.END
-        _log.info("model %s version %d: unloaded", self._model, servable.number)
+        _log.info("model %s version %d: unloaded", self.model, servable.number)
+        self._changed()
 
 
 def servable_not_found(model: str, number: int | None) -> StatusError:

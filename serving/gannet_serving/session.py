@@ -19,9 +19,9 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 
 from gannet_client.codec import Array
+from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError, code_of, invalid, not_found
 
-_TAGS = ("serve",)
 _FILES = ("saved_model.pb", "saved_model.pbtxt")
 _MAX_RUNNERS = 64
 """Bound on what callers can make the session keep by asking for ever new selections of outputs."""
@@ -42,17 +42,23 @@ class ModelSession:
         signatures: The model's SignatureDef messages by key, as TensorFlow Serving shows them.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: ServerOptions) -> None:
         """Loads the SavedModel in `directory` with everything its initialisation asks for.
+
+        Args:
+            directory: The version.
+            options: Tell which of its graphs is meant, and with how many threads it runs.
 
         Raises:
             StatusError: It cannot be loaded; code and message are TensorFlow Serving's where it has them.
         """
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_session_config(options))
         self._runners: dict[tuple[tuple[str, ...], tuple[str, ...]], _Runner] = {}
         self._lock = Lock()
         try:
-            self.signatures: dict[str, Any] = dict(_load(self._session, directory).signature_def)
+            self.signatures: dict[str, Any] = dict(
+                _load(self._session, directory, options.tags).signature_def
+            )
         except StatusError:
             self.close()
             raise
@@ -103,7 +109,15 @@ class ModelSession:
         return _Runner(call, dtypes)
 
 
-def _load(session: Any, directory: Path) -> Any:
+def _session_config(options: ServerOptions) -> Any:
+    """The threads, by TensorFlow Serving's rule: the two particular numbers go before the general one."""
+    within, between = options.tensorflow_intra_op_parallelism, options.tensorflow_inter_op_parallelism
+    if not (within or between):
+        within = between = options.tensorflow_session_parallelism
+    return config_pb2.ConfigProto(intra_op_parallelism_threads=within, inter_op_parallelism_threads=between)
+
+
+def _load(session: Any, directory: Path, tags: Sequence[str]) -> Any:
     """Loads by TensorFlow's v1 loader and returns the MetaGraphDef; see `_load_failure` for errors."""
     if not any((directory / name).is_file() for name in _FILES):
         raise not_found(
@@ -112,12 +126,12 @@ def _load(session: Any, directory: Path) -> Any:
         )
     try:
         with session.graph.as_default():
-            return tf.compat.v1.saved_model.load(session, list(_TAGS), str(directory))
+            return tf.compat.v1.saved_model.load(session, list(tags), str(directory))
     except Exception as error:  # broken files make the loader raise just about anything
-        raise _load_failure(error) from error
+        raise _load_failure(error, tags) from error
 
 
-def _load_failure(error: Exception) -> StatusError:
+def _load_failure(error: Exception, tags: Sequence[str]) -> StatusError:
     """The loader's exceptions in the words of TensorFlow's C++ loader, which TensorFlow Serving uses."""
     first = _first_op_error(error)
     if first is not None:
@@ -126,7 +140,7 @@ def _load_failure(error: Exception) -> StatusError:
         return StatusError(grpc.StatusCode.OUT_OF_RANGE, "Read less bytes than requested")
     if isinstance(error, RuntimeError) and "tags" in str(error):
         return not_found(
-            f"Could not find meta graph def matching supplied tags: {{ {' '.join(_TAGS)} }}. To inspect "
+            f"Could not find meta graph def matching supplied tags: {{ {' '.join(tags)} }}. To inspect "
             "available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
         )
     if isinstance(error, ValueError) and "checkpoint" in str(error):

@@ -1,6 +1,7 @@
 """SavedModels written on the spot, and one server that all tests share."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
-from gannet_serving.versions import find_models
+from gannet_serving.options import ServerOptions
+from gannet_serving.sources import Directory, Fixed, Source
 
 WIDTH = 4
 IMAGE = (4, 4, 1)
@@ -77,6 +79,19 @@ class SavedModels:
             tf.TensorSpec([None], tf.string, "name"),
         ]
         return self._save(tf.Module(), path, describe, specs)
+
+    def write_counting(self, path: Path) -> Path:
+        """`rows` int64 [B] -> `count` int64 []: how often the model was called, this time included."""
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.calls = tf.Variable(0, dtype=tf.int64)
+
+        def count(rows: Any) -> dict[str, Any]:
+            with tf.control_dependencies([rows]):
+                return {"count": module.calls.assign_add(1)}
+
+        return self._save(module, path, count, [tf.TensorSpec([None], tf.int64, "rows")])
 
     def write_pausing(self, path: Path) -> Path:
         """`pipes` string [2] -> `pipes`: opens two named pipes for writing, one after the other.
@@ -166,6 +181,13 @@ def details_of() -> Callable[..., str]:
 
 
 @pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
 def pause(tmp_path: Path) -> Pause:
     return Pause(tmp_path)
 
@@ -187,7 +209,24 @@ def connect() -> Iterator[Callable[[str], Stubs]]:
 def serve(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
     """Serves a directory of models until the test ends."""
     with ExitStack() as stack:
-        yield lambda directory: connect(stack.enter_context(_serving(directory)))
+        yield lambda directory: connect(stack.enter_context(_serving(Directory(directory, every=0.02))))
+
+
+@pytest.fixture
+def serve_config(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
+    """Serves a ModelServerConfig in text form, under the options given, until the test ends."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+    from gannet_serving.config_proto import read_config
+
+    with ExitStack() as stack:
+
+        def serve_one(config: str, **options: Any) -> Stubs:
+            source = Fixed(read_config(text_format.Parse(config, ModelServerConfig())))
+            return connect(stack.enter_context(_serving(source, **options)))
+
+        yield serve_one
 
 
 @pytest.fixture(scope="session")
@@ -200,18 +239,19 @@ def served(saved_models: SavedModels, tmp_path_factory: pytest.TempPathFactory) 
     saved_models.write_zoo(directory / "zoo" / "7")
     saved_models.write_gen(directory / "broken" / "1")
     (directory / "broken" / "1" / "saved_model.pb").write_bytes(b"junk" * 100)
-    with _serving(directory) as address:
+    with _serving(Directory(directory, every=0.02)) as address:
         stubs = open_stubs(address)
         yield stubs
         stubs.channel.close()
 
 
 @contextmanager
-def _serving(directory: Path) -> Iterator[str]:
+def _serving(source: Source, **options: Any) -> Iterator[str]:
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    manager = ModelManager(lambda: find_models(directory), poll_seconds=0.02)
+    fast = {"file_system_poll_wait_seconds": 0.02, "max_num_load_retries": 0}
+    manager = ModelManager(source, ServerOptions(**{**fast, **options}))
     manager.start()
     assert manager.wait_until_settled(60)
     server = ModelServer(manager)

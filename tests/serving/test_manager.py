@@ -10,13 +10,22 @@ from typing import Any
 
 import pytest
 
+from gannet_serving.config import Models, models
 from gannet_serving.engine import load_model
+from gannet_serving.loads import Loader
 from gannet_serving.manager import ModelManager
+from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
+from gannet_serving.sources import Directory, Fixed
 from gannet_serving.status import StatusError
-from gannet_serving.versions import find_models, find_versions
+from gannet_serving.versions import find_versions
 
 POLL_SECONDS = 0.01
+OPTIONS = ServerOptions(file_system_poll_wait_seconds=POLL_SECONDS, max_num_load_retries=0)
+
+
+def following(directory: Path, load: Loader | None = None) -> ModelManager:
+    return ModelManager(Directory(directory, every=POLL_SECONDS), OPTIONS, load=load)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -40,7 +49,7 @@ def test_a_model_that_loads_for_ever_holds_up_no_other(saved_models: Any, tmp_pa
     for name in ("slow", "good"):
         (tmp_path / name).mkdir()
         saved_models.write_gen(tmp_path / name / "1")
-    manager = ModelManager(lambda: find_models(tmp_path), load=load, poll_seconds=POLL_SECONDS)
+    manager = following(tmp_path, load=load)
     manager.start()
     eventually(lambda: is_available(manager, "good", 1))
     saved_models.write_gen(tmp_path / "good" / "2")
@@ -52,7 +61,7 @@ def test_a_model_that_loads_for_ever_holds_up_no_other(saved_models: Any, tmp_pa
 
 
 def test_models_that_come_later_are_added(saved_models: Any, tmp_path: Path) -> None:
-    manager = ModelManager(lambda: find_models(tmp_path), poll_seconds=POLL_SECONDS)
+    manager = following(tmp_path)
     manager.start()
     assert manager.wait_until_settled(60)
     with pytest.raises(StatusError, match=r"Servable not found for request: Latest\(late\)"):
@@ -66,7 +75,7 @@ def test_models_that_come_later_are_added(saved_models: Any, tmp_path: Path) -> 
 
 def test_a_failed_model_is_settled(saved_models: Any, tmp_path: Path) -> None:
     (tmp_path / "bad" / "1").mkdir(parents=True)
-    manager = ModelManager(lambda: find_models(tmp_path), poll_seconds=POLL_SECONDS)
+    manager = following(tmp_path)
     manager.start()
     assert manager.wait_until_settled(60)
     [(number, state, failure)] = manager.statuses("bad")
@@ -94,7 +103,7 @@ def test_a_base_path_without_versions_is_waited_for(
     caplog.clear()  # of what TensorFlow says about the files that it wrote
     base_path = tmp_path / "gen"
     prepare(base_path)
-    manager = ModelManager(lambda: {"gen": base_path}, poll_seconds=POLL_SECONDS)
+    manager = ModelManager(Fixed(models({"gen": base_path})), OPTIONS)
     with caplog.at_level(logging.WARNING):
         manager.start()
         eventually(lambda: len(caplog.messages) >= 1)
@@ -113,7 +122,7 @@ def test_a_source_that_cannot_tell_leaves_all_as_it_is(
     directory = tmp_path / "models"
     (directory / "gen").mkdir(parents=True)
     saved_models.write_gen(directory / "gen" / "1")
-    manager = ModelManager(lambda: find_models(directory), poll_seconds=POLL_SECONDS)
+    manager = following(directory)
     manager.start()
     assert manager.wait_until_settled(60)
     shutil.rmtree(directory)
@@ -125,11 +134,14 @@ def test_a_source_that_cannot_tell_leaves_all_as_it_is(
 def test_a_problem_is_told_once_until_it_changes(caplog: pytest.LogCaptureFixture) -> None:
     polls = Counter[str]()
 
-    def source() -> dict[str, Path]:
-        polls["source"] += 1
-        raise OSError("first" if polls["source"] < 20 else "then")
+    class Unreadable:
+        every = POLL_SECONDS
 
-    manager = ModelManager(source, poll_seconds=POLL_SECONDS)
+        def read(self, current: Models) -> Models:
+            polls["source"] += 1
+            raise OSError("first" if polls["source"] < 20 else "then")
+
+    manager = ModelManager(Unreadable(), OPTIONS)
     manager.start()
     eventually(lambda: polls["source"] >= 40)
     assert manager.stop()
@@ -148,7 +160,7 @@ def test_a_bug_in_following_a_model_ends_neither_its_thread_nor_the_start(
         raise RuntimeError("boom")
 
     saved_models.write_gen(tmp_path / "1")
-    manager = ModelManager(lambda: {"gen": tmp_path}, poll_seconds=POLL_SECONDS)
+    manager = ModelManager(Fixed(models({"gen": tmp_path})), OPTIONS)
     with monkeypatch.context() as patch:
         patch.setattr("gannet_serving.model.find_versions", look)
         manager.start()

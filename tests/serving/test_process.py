@@ -88,13 +88,6 @@ def start() -> Iterator[Callable[..., Process]]:
         process.kill()
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -196,6 +189,60 @@ def test_model_server_opens_its_port_once_a_version_is_loaded(
     assert running.exception().code() is grpc.StatusCode.UNAVAILABLE
 
 
+def test_model_server_serves_a_configuration_file_on_a_socket(
+    start: Callable[..., Process],
+    connect: Callable[[str], Any],
+    saved_models: Any,
+    predict_request: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    for name, offset in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        saved_models.write_gen(tmp_path / name / "1", offset=offset)
+    file, socket_path = tmp_path / "models.config", tmp_path / "socket"
+    entries = [
+        f'config {{ name: "{name}" base_path: "{tmp_path / name}" model_platform: "tensorflow" }}'
+        for name in ("one", "two")
+    ]
+    file.write_text(f"model_config_list {{ {entries[0]} }}")
+    process = start(
+        "gannet-model-server",
+        f"--model_config_file={file}",
+        "--model_config_file_poll_wait_seconds=1",
+        f"--grpc_socket_path={socket_path}",
+        "--port=0",
+        "--tensorflow_session_parallelism=1",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=60000",
+        "--enable_batching",
+        "--xla_cpu_compilation_enabled",
+    )
+    process.read_log_until("WARNING --enable_batching has no effect in this server")
+    process.read_log_until("WARNING --xla_cpu_compilation_enabled has no effect in this server")
+    process.read_log_until(f"listening on unix:{socket_path}")
+    file.write_text(f"model_config_list {{ {entries[0]} {entries[1]} }}")
+    process.read_log_until("model two version 1: AVAILABLE")
+    stubs = connect(f"unix:{socket_path}")
+    for name in ("one", "two"):
+        response = stubs.prediction.Predict(predict_request(name, {"noise": NOISE}), timeout=30)
+        assert response.model_spec.name == name
+    process.send(signal.SIGTERM)
+    assert process.end() == (0, "")
+
+
+def test_model_server_does_not_start_on_a_label_without_its_version(tmp_path: Path, free_port: int) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(
+        f'model_config_list {{ config {{ name: "m" base_path: "{tmp_path}" model_platform: "tensorflow" '
+        'version_labels { key: "stable" value: 1 } } }'
+    )
+    done = run("gannet-model-server", f"--port={free_port}", f"--model_config_file={file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "gannet-model-server: Failed to start server. Error: FAILED_PRECONDITION: Request to assign label to "
+        "version 1 of model m, which is not currently available for inference\n"
+    )
+
+
 def test_a_load_that_hangs_does_not_hold_up_the_end(
     start: Callable[..., Process], saved_models: Any, tmp_path: Path
 ) -> None:
@@ -226,7 +273,12 @@ def test_model_server_without_a_loadable_version_fails(
     shutil.rmtree(tmp_path / "1" / "variables")
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"junk")
     done = run(
-        "gannet-model-server", f"--port={free_port}", "--model_name=bad", f"--model_base_path={tmp_path}"
+        "gannet-model-server",
+        f"--port={free_port}",
+        "--model_name=bad",
+        f"--model_base_path={tmp_path}",
+        "--max_num_load_retries=1",
+        "--load_retry_interval_micros=1",
     )
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.splitlines()[-1] == (
@@ -259,21 +311,6 @@ def test_model_server_without_a_loadable_version_fails(
             "gannet",
             ["serve", "{models}", "--host", "a..b"],
             "gannet: cannot listen on a..b:8500: this is no name of a host; choose another",
-        ),
-        (
-            "gannet-model-server",
-            ["--model_nme=m"],
-            "gannet-model-server: No such option '--model_nme'. (Did you mean one of: '--model_base_path'",
-        ),
-        (
-            "gannet-model-server",
-            [],
-            "gannet-model-server: Missing option '--model_base_path'; see 'gannet-model-server --help'",
-        ),
-        (
-            "gannet-model-server",
-            ["--model_base_path={models}", "--port=0"],
-            "gannet-model-server: Invalid value for '--port'",
         ),
     ],
 )

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from gannet_serving import model as model_module
+from gannet_serving import loads
+from gannet_serving.config import ModelConfig
 from gannet_serving.engine import load_model
 from gannet_serving.model import Model
 from gannet_serving.processor import advice
+from gannet_serving.servables import Servables
 
 OLD = "processor : 0\nflags\t: fpu sse2 avx2 avx512f avx512_vnni\n"
 NEW = (OLD.replace("avx512_vnni", "avx512_bf16"), "flags : amx_bf16 amx_tile", "Features : fp asimd bf16 sve")
@@ -56,8 +58,9 @@ def test_a_load_says_it_once(
     saved_models.write_gen(tmp_path / "gen" / "3")
     write_card(tmp_path / "gen" / "3", in_precision("bfloat16"))
     # The one thing that a machine cannot be asked to be: another one.
-    monkeypatch.setattr(model_module, "read_cpuinfo", lambda: cpuinfo)
-    model = Model("gen", tmp_path / "gen", load_model)
+    monkeypatch.setattr(loads, "read_cpuinfo", lambda: cpuinfo)
+    model = Model(Servables("gen"), loads.Loads(load_model))
+    model.configure(ModelConfig("gen", tmp_path / "gen"))
     with caplog.at_level(logging.WARNING):
         assert model.sync()
         assert model.sync()

@@ -15,10 +15,13 @@ import pytest
 from gannet_client.codec import decode
 from gannet_client.errors import UsageError
 from gannet_serving.address import require_free
+from gannet_serving.config import models as configs
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
+from gannet_serving.options import ServerOptions
 from gannet_serving.rpc import Method, Methods
 from gannet_serving.servables import State
+from gannet_serving.sources import Fixed
 from gannet_serving.status import StatusError
 
 NOISE = np.ones((3, 4), np.float32)
@@ -62,16 +65,16 @@ def test_versions_come_and_go_under_callers(
             seen.add(version)
         return seen
 
-    with ThreadPoolExecutor(8) as pool:
-        callers = [pool.submit(call) for _ in range(8)]
-        for number in range(2, 7):
+    with ThreadPoolExecutor(16) as pool:
+        callers = [pool.submit(call) for _ in range(16)]
+        for number in range(2, 11):
             saved_models.write_gen(models / "gen" / str(number), offset=number)
             wait_for(stubs, "gen", {number: State.AVAILABLE, number - 1: State.END})
-        shutil.rmtree(models / "gen" / "6")
-        wait_for(stubs, "gen", {5: State.AVAILABLE, 6: State.END})
+        shutil.rmtree(models / "gen" / "10")
+        wait_for(stubs, "gen", {9: State.AVAILABLE, 10: State.END})
         stop.set()
         seen = set.union(*(caller.result() for caller in callers))
-    assert seen <= set(range(1, 7))
+    assert seen <= set(range(1, 11))
     assert len(seen) > 1
 
 
@@ -125,7 +128,7 @@ def test_what_nobody_waits_for_is_not_computed(
 ) -> None:
     from gannet_serving.prediction_service import PredictionService
 
-    manager = ModelManager(lambda: {"gen": models / "gen"})
+    manager = ModelManager(Fixed(configs({"gen": models / "gen"})))
     manager.start()
     assert manager.wait_until_settled(60)
     entered, outcome = Event(), Future[Any]()
@@ -182,17 +185,17 @@ class TestAPortInUse:
         from gannet_serving.server import ModelServer
 
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}: "):
-            ModelServer(ModelManager(dict), port=port).start()
+            ModelServer(ModelManager(Fixed({})), ServerOptions(port=port)).start()
 
     def test_by_another_server_of_ours(self) -> None:
         import_tensorflow()
         from gannet_serving.server import ModelServer
 
-        first = ModelServer(ModelManager(dict))
+        first = ModelServer(ModelManager(Fixed({})))
         first.start()
         host, port = first.address.rsplit(":", 1)
         with pytest.raises(UsageError, match=f"cannot listen on {first.address}: "):
-            ModelServer(ModelManager(dict), host=host, port=int(port)).start()
+            ModelServer(ModelManager(Fixed({})), ServerOptions(host=host, port=int(port))).start()
         first.stop(grace=None)
 
 

@@ -28,7 +28,9 @@ def serve(models: Path, host: str, port: int) -> int:
     versions that come later are picked up. Prints HOST:PORT once it is ready; Ctrl-C or SIGTERM stops it.
     """
     from gannet_serving.manager import ModelManager
+    from gannet_serving.options import ServerOptions
     from gannet_serving.process import configure_logging, require_libraries, run
+    from gannet_serving.sources import Directory
     from gannet_serving.versions import find_models
 
     require_libraries()
@@ -38,8 +40,10 @@ def serve(models: Path, host: str, port: int) -> int:
     directory = models.absolute()
     if not find_models(directory):
         _log.warning("%s", _nothing_to_serve(directory))
-    manager = ModelManager(lambda: find_models(directory))
-    return run(manager, host, port, ready=lambda address: print(address, flush=True))
+    # What failed once is tried again when its files change; minutes of retries would only hide it.
+    options = ServerOptions(host=host, port=port, max_num_load_retries=0)
+    manager = ModelManager(Directory(directory), options)
+    return run(manager, options, ready=lambda address: print(address, flush=True))
 
 
 def _nothing_to_serve(directory: Path) -> str:
