@@ -11,6 +11,7 @@ from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
+from gannet_serving.options import ServerOptions
 
 _GRACE_SECONDS = 8.0
 """Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
@@ -27,7 +28,9 @@ def require_libraries() -> None:
     Raises:
         MissingExtra: TensorFlow or the messages of TensorFlow Serving are not installed.
     """
-    require("serve", "tensorflow", "tensorflow_serving")
+    require(
+        "serve", "tensorflow", "tensorflow_serving", "grpc_health", "grpc_reflection", "starlette", "uvicorn"
+    )
 
 
 def configure_logging() -> None:
@@ -120,7 +123,7 @@ def _answer_until(
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    server = ModelServer(manager, host=host, port=port)
+    server = ModelServer(manager, ServerOptions(host=host, port=port))
     server.start()
     _log.info("listening on %s", server.address)
     ready(server.address)

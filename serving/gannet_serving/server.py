@@ -1,21 +1,26 @@
-"""The gRPC server: the two services on one port."""
+"""The server: every service on one gRPC port, and REST on another where that is asked for."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
-from gannet_client.contract import LOOPBACK, MODEL_SERVICE, PREDICTION_SERVICE
+from gannet_client.contract import MODEL_SERVICE, PREDICTION_SERVICE
 from gannet_serving.address import cannot_listen, joined
+from gannet_serving.health import Health
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService
+from gannet_serving.options import ServerOptions
 from gannet_serving.prediction_service import PredictionService
+from gannet_serving.reflection import reflection_handlers
+from gannet_serving.rest.server import RestServer
 from gannet_serving.rpc import Method, Methods
 
-_THREADS_PER_CORE = 4
 _MAX_REQUEST_BYTES = 256 << 20
 """TensorFlow Serving takes requests of 2 GiB; a few such would take all memory of a laptop."""
 _OPTIONS = [
@@ -25,50 +30,83 @@ _OPTIONS = [
 
 
 class ModelServer:
-    """Answers Predict, GetModelMetadata and GetModelStatus for the models of a manager.
+    """Answers calls about the models of a manager.
 
     Attributes:
-        address: `HOST:PORT` that it listens on; set by `start`.
+        address: What it listens on for gRPC: `HOST:PORT`, or `unix:PATH` without a port; set by `start`.
     """
 
-    def __init__(self, manager: ModelManager, *, host: str = LOOPBACK, port: int = 0) -> None:
-        """Prepares; `start` opens the port.
+    def __init__(self, manager: ModelManager, options: ServerOptions) -> None:
+        """Prepares; `start` opens the ports.
 
         Args:
             manager: Finds the models.
-            host: Address of the interface to listen on.
-            port: TCP port; 0 stands for any that is free.
+            options: Tell where to listen and what to offer.
         """
-        self._host = host
-        self._port = port
-        threads = ThreadPoolExecutor(_THREADS_PER_CORE * (os.cpu_count() or 1), thread_name_prefix="rpc")
-        self._server = grpc.server(threads, handlers=[Methods(_methods(manager))], options=_OPTIONS)
-        self.address = joined(host, port)
+        self._options = options
+        self._health = Health() if options.enable_grpc_healthcheck_service else None
+        self._rest = RestServer(manager, options) if options.rest_api_port else None
+        self._server = grpc.server(
+            ThreadPoolExecutor(options.grpc_max_threads, thread_name_prefix="rpc"),
+            handlers=_handlers(manager, options, self._health),
+            options=[*_OPTIONS, *options.channel_arguments],
+        )
+        self.address = f"unix:{options.grpc_socket_path}"
 
     def start(self) -> None:
-        """Opens the port and begins to answer.
+        """Opens the ports and begins to answer.
 
         Raises:
-            UsageError: The port cannot be opened.
+            UsageError: A port cannot be opened; then none is.
         """
-        try:
-            port = self._server.add_insecure_port(self.address)
-        except RuntimeError:
-            raise cannot_listen(self.address, "the port cannot be bound") from None
-        self.address = joined(self._host, port)
+        if self._options.grpc_socket_path:
+            self._open(self.address)
+        if self._options.port is not None:
+            port = self._open(joined(self._options.host, self._options.port))
+            self.address = joined(self._options.host, port)
+        if self._rest:
+            self._rest.start()
         self._server.start()
 
-    def stop(self, grace: float) -> None:
+    def stop(self, grace: float | None) -> None:
         """Takes no more calls, and returns when those that run have ended or `grace` seconds have passed."""
-        self._server.stop(grace).wait()
+        if self._health:
+            self._health.end()
+        ended = self._server.stop(grace)
+        if self._rest:
+            self._rest.stop(grace or 0.0)
+        ended.wait()
+
+    def _open(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise cannot_listen(address, "the port cannot be bound") from None
 
 
-def _methods(manager: ModelManager) -> dict[str, Method]:
-    prediction, model = PredictionService(manager), ModelService(manager)
+def _handlers(
+    manager: ModelManager, options: ServerOptions, health: Health | None
+) -> list[grpc.GenericRpcHandler]:
+    """The first that knows a method answers it; the last answers whatever is left."""
+    services = [PREDICTION_SERVICE, MODEL_SERVICE, *([health.name] if health else [])]
+    return [
+        *([health.handler] if health else []),
+        *reflection_handlers(services),
+        Methods(_methods(manager, options)),
+    ]
+
+
+def _methods(manager: ModelManager, options: ServerOptions) -> dict[str, Method]:
+    prediction, model = PredictionService(manager, options), ModelService(manager)
+    of_prediction = {
+        "Predict": Method(PredictRequest, prediction.predict),
+        "Classify": Method(ClassificationRequest, prediction.classify),
+        "Regress": Method(RegressionRequest, prediction.regress),
+        "MultiInference": Method(MultiInferenceRequest, prediction.multi_inference),
+        "GetModelMetadata": Method(GetModelMetadataRequest, prediction.get_model_metadata),
+    }
+    of_model = {"GetModelStatus": Method(GetModelStatusRequest, model.get_model_status)}
     return {
-        f"/{PREDICTION_SERVICE}/Predict": Method(PredictRequest, prediction.predict),
-        f"/{PREDICTION_SERVICE}/GetModelMetadata": Method(
-            GetModelMetadataRequest, prediction.get_model_metadata
-        ),
-        f"/{MODEL_SERVICE}/GetModelStatus": Method(GetModelStatusRequest, model.get_model_status),
+        **{f"/{PREDICTION_SERVICE}/{name}": method for name, method in of_prediction.items()},
+        **{f"/{MODEL_SERVICE}/{name}": method for name, method in of_model.items()},
     }

@@ -17,6 +17,7 @@ from gannet_client.errors import UsageError
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
+from gannet_serving.options import ServerOptions
 from gannet_serving.rpc import Method, Methods
 from gannet_serving.servables import State
 from gannet_serving.status import StatusError
@@ -182,17 +183,17 @@ class TestAPortInUse:
         from gannet_serving.server import ModelServer
 
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}: "):
-            ModelServer(ModelManager(dict), port=port).start()
+            ModelServer(ModelManager(dict), ServerOptions(port=port)).start()
 
     def test_by_another_server_of_ours(self) -> None:
         import_tensorflow()
         from gannet_serving.server import ModelServer
 
-        first = ModelServer(ModelManager(dict))
+        first = ModelServer(ModelManager(dict), ServerOptions(port=0))
         first.start()
         host, port = first.address.rsplit(":", 1)
         with pytest.raises(UsageError, match=f"cannot listen on {first.address}: "):
-            ModelServer(ModelManager(dict), host=host, port=int(port)).start()
+            ModelServer(ModelManager(dict), ServerOptions(host=host, port=int(port))).start()
         first.stop(grace=None)
 
 
