@@ -14,9 +14,9 @@ import tensorflow as tf
 
 WIDTH = 100
 DTYPES = (
-    "bfloat16 bool complex128 complex64 float16 float32 float64 int16 int32 int64 int8 string uint16 uint32 "
-    "uint64 uint8"
-).split()
+    *("bfloat16", "bool", "complex128", "complex64", "float16", "float32", "float64", "int16", "int32"),
+    *("int64", "int8", "string", "uint16", "uint32", "uint64", "uint8"),
+)
 VERSIONS = {"gen": 1, "zoo": 7, "dtypes": 1, "plain": 1, "examples": 1}
 
 
@@ -175,9 +175,7 @@ def _def(method: str, inputs: dict[str, Any], **outputs: Any) -> Any:
 
 
 def _save(module: Any, path: Path, signatures: dict[str, tuple[Callable[..., Any], list[Any]]]) -> None:
-    functions = {
-        key: tf.function(call, input_signature=specs) for key, (call, specs) in signatures.items()
-    }
+    functions = {key: tf.function(call, input_signature=specs) for key, (call, specs) in signatures.items()}
     module.functions = list(functions.values())
     tf.saved_model.save(module, str(path), signatures=functions)
 

@@ -1,5 +1,6 @@
 """What a REST request is answered, apart from HTTP."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format
@@ -20,7 +21,7 @@ from gannet_serving.options import ServerOptions
 from gannet_serving.predict import check_method
 from gannet_serving.prediction_service import PredictionService
 from gannet_serving.rest.paths import Target, parse_path
-from gannet_serving.rest.requests import Feature, Inputs, read_examples, read_predict
+from gannet_serving.rest.requests import Feature, read_examples, read_predict
 from gannet_serving.rest.responses import write_class, write_floats, write_results, write_tensors
 from gannet_serving.rpc import Call, require_time_left
 from gannet_serving.status import invalid
@@ -49,7 +50,7 @@ class RestApi:
         """
         target = parse_path(method, path)
         if target.verb == "predict":
-            return self._predict(_spec(target), body, call)
+            return self._predict(target, body, call)
         if target.verb == "classify":
             return self._classify(target, body, call)
         if target.verb == "regress":
@@ -58,10 +59,11 @@ class RestApi:
             return self._metadata(target, call)
         return self._status(target, call)
 
-    def _predict(self, spec: ModelSpec, body: bytes, call: Call) -> str:
-        with lease(self._manager, spec) as (_, session):
-            key, form, arrays = read_predict(body, lambda key: _inputs(session.signatures, key))
-            signature = session.signatures[key or SERVING_DEFAULT]
+    def _predict(self, target: Target, body: bytes, call: Call) -> str:
+        request = read_predict(body)
+        with lease(self._manager, _spec(target)) as (_, session):
+            signature = _signature(session.signatures, request.signature_name)
+            form, arrays = request.tensors({alias: info.dtype for alias, info in signature.inputs.items()})
             check_method(signature, self._options)
             require_time_left(call)
             feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
@@ -105,11 +107,11 @@ def _spec(target: Target) -> ModelSpec:
     return spec
 
 
-def _inputs(signatures: Any, key: str) -> Inputs:
+def _signature(signatures: Mapping[str, Any], key: str) -> Any:
     name = key or SERVING_DEFAULT
     if name not in signatures:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
-    return {alias: info.dtype for alias, info in signatures[name].inputs.items()}
+    return signatures[name]
 
 
 def _examples_request(request_class: Any, target: Target, body: bytes) -> Any:

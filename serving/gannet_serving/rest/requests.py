@@ -1,6 +1,6 @@
 """The bodies of predict, classify and regress."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -32,34 +32,42 @@ class ExampleRequest:
     examples: list[dict[str, Feature]]
 
 
-def read_predict(body: bytes, inputs_of: Callable[[str], Inputs]) -> tuple[str, Form, dict[str, Array]]:
-    """Reads the body of predict.
+@dataclass(frozen=True)
+class PredictBody:
+    """The body of predict: `{"instances": [...]}` or `{"inputs": ...}`, and `"signature_name"` if need be."""
 
-    Args:
-        body: `{"instances": [...]}` or `{"inputs": ...}`, and `"signature_name"` unless it is the default.
-        inputs_of: Tells the inputs of the signature of that name, which may be empty.
+    document: dict[str, Any]
+    signature_name: str
 
-    Returns:
-        The signature's name as given, the form, and an array for each input.
+    def tensors(self, inputs: Inputs) -> tuple[Form, dict[str, Array]]:
+        """The form, and an array for each of the signature's inputs.
+
+        Raises:
+            StatusError: The body does not fit the inputs.
+        """
+        document = self.document
+        if not inputs:
+            raise invalid(f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}")
+        if "instances" in document and "inputs" in document:
+            raise misformed(
+                document,
+                "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
+            )
+        if "instances" in document:
+            return Form.ROWS, _read_rows(_instances(document), inputs)
+        if "inputs" in document:
+            return Form.COLUMNS, _read_columns(document["inputs"], inputs)
+        raise invalid("Missing 'inputs' or 'instances' key")
+
+
+def read_predict(body: bytes) -> PredictBody:
+    """Reads the body of predict as far as that goes without the signature.
 
     Raises:
-        StatusError: The body is no such JSON, or does not fit the inputs.
+        StatusError: The body is no such JSON.
     """
     document = parse(body)
-    key = _signature_name(document)
-    inputs = inputs_of(key)
-    if not inputs:
-        raise invalid(f"Failed to get input map for signature: {key or 'DEFAULT'}")
-    if "instances" in document and "inputs" in document:
-        raise misformed(
-            document,
-            "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
-        )
-    if "instances" in document:
-        return key, Form.ROWS, _read_rows(_instances(document), inputs)
-    if "inputs" in document:
-        return key, Form.COLUMNS, _read_columns(document["inputs"], inputs)
-    raise invalid("Missing 'inputs' or 'instances' key")
+    return PredictBody(document, _signature_name(document))
 
 
 def read_examples(body: bytes) -> ExampleRequest:
