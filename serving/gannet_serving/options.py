@@ -111,6 +111,16 @@ class ServerOptions:
             )
 
     @property
+    def tags(self) -> list[str]:
+        """`saved_model_tags` one by one."""
+        return self.saved_model_tags.split(",")
+
+    @property
+    def load_threads(self) -> int:
+        """How many versions load at once."""
+        return self.num_load_threads or _THREADS
+
+    @property
     def channel_arguments(self) -> list[tuple[str, int | str]]:
         """`grpc_channel_arguments` as gRPC takes them: a value that is a 32-bit number as one.
 

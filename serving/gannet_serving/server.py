@@ -36,14 +36,17 @@ class ModelServer:
         address: What it listens on for gRPC: `HOST:PORT`, or `unix:PATH` without a port; set by `start`.
     """
 
-    def __init__(self, manager: ModelManager, options: ServerOptions) -> None:
+    def __init__(self, manager: ModelManager, options: ServerOptions | None = None) -> None:
         """Prepares; `start` opens the ports.
 
         Args:
             manager: Finds the models.
-            options: Tell where to listen and what to offer.
+            options: Where to listen and what to offer; by default gRPC on any port that is free.
+
+        Raises:
+            UsageError: The arguments for gRPC are malformed.
         """
-        self._options = options
+        self._options = options = options or ServerOptions(port=0)
         self._health = Health() if options.enable_grpc_healthcheck_service else None
         self._rest = RestServer(manager, options) if options.rest_api_port else None
         self._server = grpc.server(

@@ -13,7 +13,6 @@ import pytest
 from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
-from gannet_serving.options import ServerOptions
 from gannet_serving.versions import find_models
 
 WIDTH = 4
@@ -215,7 +214,7 @@ def _serving(directory: Path) -> Iterator[str]:
     manager = ModelManager(lambda: find_models(directory), poll_seconds=0.02)
     manager.start()
     assert manager.wait_until_settled(60)
-    server = ModelServer(manager, ServerOptions(port=0))
+    server = ModelServer(manager)
     server.start()
     yield server.address
     server.stop(grace=0)

@@ -189,7 +189,7 @@ class TestAPortInUse:
         import_tensorflow()
         from gannet_serving.server import ModelServer
 
-        first = ModelServer(ModelManager(dict), ServerOptions(port=0))
+        first = ModelServer(ModelManager(dict))
         first.start()
         host, port = first.address.rsplit(":", 1)
         with pytest.raises(UsageError, match=f"cannot listen on {first.address}: "):

@@ -47,12 +47,17 @@ array element. at offset: 16
         offset = len(text[: error.pos].encode(errors="surrogateescape"))
         raise invalid(f"JSON Parse error: {_reason(error)} at offset: {offset}") from None
     except RecursionError:
-        raise invalid("JSON Parse error: lists and objects are nested too deeply") from None
+        raise too_deep() from None
     except ValueError:  # an integer of thousands of digits
         raise invalid("JSON Parse error: Number too big to be stored in double.") from None
     if not isinstance(document, dict):
         raise misformed(document, "Is not object")
     return document
+
+
+def too_deep() -> StatusError:
+    """INVALID_ARGUMENT: a document that would be the end of TensorFlow Serving."""
+    return invalid("JSON Parse error: lists and objects are nested too deeply")
 
 
 def misformed(value: Any, problem: str) -> StatusError:
@@ -63,12 +68,18 @@ def misformed(value: Any, problem: str) -> StatusError:
 def shown(value: Any) -> str:
     """A value in a message: indented JSON, of which a long one is cut.
 
+    Raises:
+        StatusError: It is nested so deeply that it cannot be shown.
+
     >>> print(shown([1.0]))
     [
         1.0
     ]
     """
-    text = json.dumps(value, indent=4, ensure_ascii=False)
+    try:
+        text = json.dumps(value, indent=4, ensure_ascii=False)
+    except RecursionError:
+        raise too_deep() from None
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...TRUNCATED"
 
 

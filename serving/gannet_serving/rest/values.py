@@ -10,12 +10,13 @@ import grpc
 import numpy as np
 
 from gannet_client.codec import Array
-from gannet_serving.rest.document import kind_of, misformed, shown, to_bytes
+from gannet_serving.rest.document import kind_of, misformed, shown, to_bytes, too_deep
 from gannet_serving.status import StatusError, invalid
 
 Shape = tuple[int, ...]
 
 _B64 = "b64"
+_MAX_DIMENSIONS = 64  # NumPy's own limit
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 _UINT64 = (0, 2**64 - 1)
@@ -191,8 +192,10 @@ def decode_b64(value: Any) -> bytes:
 
 def _shape(value: Any) -> Shape:
     """The shape that a nested list has if it is regular: that of its first elements."""
-    shape = []
+    shape: list[int] = []
     while isinstance(value, list):
+        if len(shape) == _MAX_DIMENSIONS:
+            raise too_deep()
         shape.append(len(value))
         if not value:
             break
