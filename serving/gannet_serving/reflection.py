@@ -1,25 +1,31 @@
 """`grpc.reflection`: tells tools such as grpcurl the services and their messages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import SERVICE_NAME, ReflectionServicer
+from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 _NAMES = (SERVICE_NAME, SERVICE_NAME.replace("v1alpha", "v1"))
 """The two versions differ in nothing but this name."""
 _THREADS = 2
+_SERVICES = [
+    service.full_name
+    for file in (prediction_service_pb2, model_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+]
 
 
-def reflection_handlers(services: Iterable[str]) -> list[grpc.GenericRpcHandler]:
+def reflection_handlers(others: Sequence[str]) -> list[grpc.GenericRpcHandler]:
     """The handlers of both versions of the service.
 
     Args:
-        services: Full names of the services to tell of; their descriptors are those of the official stubs.
+        others: Full names of the services to tell of beside the models' own and this one.
     """
-    servicer = ReflectionServicer([*services, SERVICE_NAME])
+    servicer = ReflectionServicer([*_SERVICES, *others, SERVICE_NAME])
 
     def answer(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         yield from servicer.ServerReflectionInfo(requests, context)

@@ -91,10 +91,9 @@ def _handlers(
     manager: ModelManager, options: ServerOptions, health: Health | None
 ) -> list[grpc.GenericRpcHandler]:
     """The first that knows a method answers it; the last answers whatever is left."""
-    services = [PREDICTION_SERVICE, MODEL_SERVICE, *([health.name] if health else [])]
     return [
         *([health.handler] if health else []),
-        *reflection_handlers(services),
+        *reflection_handlers([health.name] if health else []),
         Methods(_methods(manager, options)),
     ]
 
