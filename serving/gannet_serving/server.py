@@ -1,6 +1,7 @@
 """The server: every service on one gRPC port, and REST on another where that is asked for."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
@@ -18,8 +19,10 @@ from gannet_serving.model_service import ModelService
 from gannet_serving.options import ServerOptions
 from gannet_serving.prediction_service import PredictionService
 from gannet_serving.reflection import reflection_handlers
-from gannet_serving.rest.server import RestServer
 from gannet_serving.rpc import Method, Methods
+
+if TYPE_CHECKING:
+    from gannet_serving.rest.server import RestServer
 
 _MAX_REQUEST_BYTES = 256 << 20
 """TensorFlow Serving takes requests of 2 GiB; a few such would take all memory of a laptop."""
@@ -48,7 +51,7 @@ class ModelServer:
         """
         self._options = options = options or ServerOptions(port=0)
         self._health = Health() if options.enable_grpc_healthcheck_service else None
-        self._rest = RestServer(manager, options) if options.rest_api_port else None
+        self._rest = _rest_server(manager, options) if options.rest_api_port else None
         self._server = grpc.server(
             ThreadPoolExecutor(options.grpc_max_threads, thread_name_prefix="rpc"),
             handlers=_handlers(manager, options, self._health),
@@ -85,6 +88,12 @@ class ModelServer:
             return self._server.add_insecure_port(address)
         except RuntimeError:
             raise cannot_listen(address, "the port cannot be bound") from None
+
+
+def _rest_server(manager: ModelManager, options: ServerOptions) -> "RestServer":
+    from gannet_serving.rest.server import RestServer  # a server without REST need not wait for its libraries
+
+    return RestServer(manager, options)
 
 
 def _handlers(

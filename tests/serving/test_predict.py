@@ -65,6 +65,20 @@ class TestDefaultInputs:
         )
 
 
+def test_an_output_that_cannot_travel(
+    saved_models: Any,
+    serve: Callable[[Path], Any],
+    tmp_path: Path,
+    predict_request: Callable[..., Any],
+    details_of: Callable[..., str],
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    saved_models.write_tiny_floats(tmp_path / "tiny" / "1")
+    request = predict_request("tiny", {"noise": np.ones((2, 4), np.float32)})
+    refusal = details_of(serve(tmp_path).prediction.Predict, request)
+    assert refusal == "Output images is of dtype float8_e5m2, which this server cannot send."
+
+
 def _add_default(file: Path, alias: str, value: np.ndarray) -> None:
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 

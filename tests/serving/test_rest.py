@@ -1,5 +1,6 @@
 """REST as a server: its limits, its port, its end."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,25 @@ def test_one_connection_asks_many_times(connection: HTTPConnection) -> None:
 def test_a_body_of_unknown_length(connection: HTTPConnection) -> None:
     connection.request("POST", PREDICT, iter([GOOD[:9], GOOD[9:]]), encode_chunked=True)
     assert connection.getresponse().status == 200
+
+
+GZIP = {"Content-Encoding": "gzip"}
+
+
+def test_a_body_that_is_gzip(connection: HTTPConnection) -> None:
+    connection.request("POST", PREDICT, gzip.compress(GOOD), GZIP)
+    assert connection.getresponse().status == 200
+
+
+def test_a_body_that_only_says_it_is_gzip(connection: HTTPConnection) -> None:
+    connection.request("POST", PREDICT, GOOD, GZIP)
+    message = "The body is not gzip, which its Content-Encoding says it is"
+    assert error_of(connection.getresponse()) == (400, message)
+
+
+def test_a_small_body_that_becomes_too_large(connection: HTTPConnection) -> None:
+    connection.request("POST", PREDICT, gzip.compress(bytes((64 << 20) + 1)), GZIP)
+    assert error_of(connection.getresponse())[0] == 413
 
 
 def test_many_at_once(server: LocalServer) -> None:

@@ -19,12 +19,11 @@ from gannet_serving.address import cannot_listen, joined
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.rest.api import RestApi
+from gannet_serving.rest.body import MAX_BODY_BYTES, read_body
 from gannet_serving.rest.paths import PREFIX
 from gannet_serving.rest.responses import write_error
 from gannet_serving.status import StatusError
 
-MAX_BODY_BYTES = 64 << 20
-"""JSON takes ten times its size in memory while it is read; gRPC carries what is larger."""
 _KEEP_ALIVE_SECONDS = 60
 _SHORTEST_GRACE = 0.1
 _METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
@@ -116,7 +115,9 @@ class RestServer:
         if not PREFIX.fullmatch(path):
             return _response(404, write_error("Not Found; the API lies below /v1/models"))
         try:
-            body = await _read(request)
+            body = await read_body(request)
+        except StatusError as error:
+            return _refusal(error)
         except ClientDisconnect:
             return _response(499, "")
         if body is None:
@@ -133,7 +134,7 @@ class RestServer:
         try:
             return _response(200, await asyncio.wait_for(work, self._timeout))
         except StatusError as error:
-            return _response(_HTTP_CODES.get(error.code, 500), write_error(error.message))
+            return _refusal(error)
         except TimeoutError:
             return _response(504, write_error("Timed out waiting for notification"))
         except Exception:
@@ -154,17 +155,8 @@ class _RestCall:
         return True
 
 
-async def _read(request: Request) -> bytes | None:
-    """The body, or None as soon as it is too large."""
-    if int(request.headers.get("content-length", 0)) > MAX_BODY_BYTES:
-        return None
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            return None
-    return b"".join(chunks)
+def _refusal(error: StatusError) -> Response:
+    return _response(_HTTP_CODES.get(error.code, 500), write_error(error.message))
 
 
 def _response(code: int, text: str) -> Response:
