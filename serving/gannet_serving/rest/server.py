@@ -76,6 +76,7 @@ class RestServer:
         self._socket = self._listen()
         self.address = joined(self._host, self._socket.getsockname()[1])
         self._thread.start()
+        _log.info("listening on http://%s/v1", self.address)
 
     def stop(self, grace: float) -> None:
         """Takes no more requests, and returns when those that run are answered or `grace` seconds passed."""
@@ -105,7 +106,8 @@ class RestServer:
         try:
             return socket.create_server((self._host, self._port), family=family, backlog=1024)
         except OSError as error:
-            raise cannot_listen(joined(self._host, self._port), error.strerror) from None
+            address = joined(self._host, self._port)
+            raise cannot_listen(address, error.strerror, "--rest_api_port") from None
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
