@@ -107,7 +107,8 @@ class RestServer:
             return socket.create_server((self._host, self._port), family=family, backlog=1024)
         except OSError as error:
             address = joined(self._host, self._port)
-            raise cannot_listen(address, error.strerror, "--rest_api_port") from None
+            reason = (error.strerror or "").partition(" (while")[0]  # the address is in the message already
+            raise cannot_listen(address, reason, "--rest_api_port") from None
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
