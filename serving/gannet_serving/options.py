@@ -89,6 +89,7 @@ class ServerOptions:
         """Refuses what TensorFlow Serving refuses, and what would make it wait for ever."""
         self._require_an_address()
         self._require_ranges()
+        self.channel_arguments  # noqa: B018 - raises for what is malformed
         if self.batching_parameters_file and not self.enable_batching:
             raise UsageError(
                 "server_options.batching_parameters_file is set without setting "
