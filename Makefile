@@ -10,6 +10,7 @@ BIN := .venv/bin
 help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
+	@echo 'make conformance  what TensorFlow Serving answers: the embedded server or any other, see CONTRIBUTING.md'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
 	@echo 'make lint         ruff and mypy'
@@ -41,6 +42,11 @@ demo: .venv/demo
 .PHONY: test
 test: .venv/dev
 	$(BIN)/python -m pytest -m 'not docker and not gpu'
+
+# Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
+.PHONY: conformance
+conformance: .venv/dev
+	$(BIN)/python -m pytest tests/conformance
 
 .PHONY: test-docker
 test-docker: .venv/dev

@@ -17,7 +17,11 @@ _MODULES: Final = {
     "scipy": "train",
     "sklearn": "train",
     "tensorboard": "train",
+    "grpc_health": "serve",
+    "grpc_reflection": "serve",
+    "starlette": "serve",
     "tensorflow_serving": "serve",
+    "uvicorn": "serve",
 }
 _PACKAGES: Final = {"gannet_training": "train", "gannet_export": "export", "gannet_serving": "serve"}
 

@@ -1,11 +1,14 @@
 """Runs again what a PredictionLog says was asked."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from gannet_client.contract import SERVING_DEFAULT
-from gannet_serving.signatures import input_tensors, output_tensors
+from gannet_serving.classification import run_classify
+from gannet_serving.multi_inference import run_multi_inference
+from gannet_serving.predict import run_predict
+from gannet_serving.regression import run_regress
 from gannet_serving.status import StatusError
 
 if TYPE_CHECKING:
@@ -25,14 +28,10 @@ def run_log(session: "ModelSession", log: Any) -> None:
     _RUN[kind](session, getattr(log, kind).request)
 
 
-def _predict(session: "ModelSession", request: Any) -> None:
-    key = request.model_spec.signature_name or SERVING_DEFAULT
-    if key not in session.signatures:
-        raise StatusError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
-    signature = session.signatures[key]
-    feeds = input_tensors(signature, request.inputs)
-    session.run(feeds, list(output_tensors(signature, request.output_filter).values()))
-
-
-_RUN = {"predict_log": _predict}
+_RUN: dict[str, Callable[["ModelSession", Any], Any]] = {
+    "predict_log": run_predict,
+    "classify_log": run_classify,
+    "regress_log": run_regress,
+    "multi_inference_log": run_multi_inference,
+}
 """By the kind of log."""

@@ -1,53 +1,66 @@
 """`tensorflow.serving.PredictionService`: what a model computes, and what it could be asked."""
 
-import grpc
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
     GetModelMetadataRequest,
     GetModelMetadataResponse,
     SignatureDefMap,
 )
+from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
-from gannet_client.codec import encode_values
-from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
+from gannet_client.contract import SIGNATURE_DEF
+from gannet_serving.classification import run_classify
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
-from gannet_serving.rpc import require_time_left
-from gannet_serving.signatures import input_tensors, output_tensors
-from gannet_serving.status import StatusError, invalid
+from gannet_serving.multi_inference import run_multi_inference
+from gannet_serving.options import ServerOptions
+from gannet_serving.predict import run_predict
+from gannet_serving.regression import run_regress
+from gannet_serving.rpc import Call, require_time_left
+from gannet_serving.status import invalid
+
+if TYPE_CHECKING:
+    from gannet_serving.session import ModelSession
+
+_DEFAULTS = ServerOptions()
 
 
 class PredictionService:
     """The methods that compute or describe; each raises StatusError where the caller gets one."""
 
-    def __init__(self, manager: ModelManager) -> None:
+    def __init__(self, manager: ModelManager, options: ServerOptions = _DEFAULTS) -> None:
         self._manager = manager
+        self._options = options
 
-    def predict(self, request: PredictRequest, context: grpc.ServicerContext) -> PredictResponse:
+    def predict(self, request: PredictRequest, call: Call) -> PredictResponse:
         """Runs one signature of one version on the request's tensors."""
-        spec = require_model_spec(request)
+        return self._run(run_predict, request, call)
+
+    def classify(self, request: ClassificationRequest, call: Call) -> ClassificationResponse:
+        """Runs a signature that gives labels and scores on tf.Examples."""
+        return self._run(run_classify, request, call)
+
+    def regress(self, request: RegressionRequest, call: Call) -> RegressionResponse:
+        """Runs a signature that gives a number on tf.Examples."""
+        return self._run(run_regress, request, call)
+
+    def multi_inference(self, request: MultiInferenceRequest, call: Call) -> MultiInferenceResponse:
+        """Runs several signatures of the two kinds above on the same tf.Examples."""
+        spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
         with lease(self._manager, spec) as (version, session):
-            key = spec.signature_name or SERVING_DEFAULT
-            if key not in session.signatures:
-                raise StatusError(
-                    grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.'
-                )
-            signature = session.signatures[key]
-            feeds = input_tensors(signature, request.inputs)
-            fetches = output_tensors(signature, request.output_filter)
-            require_time_left(context)
-            arrays = session.run(feeds, list(fetches.values()))
-        response = PredictResponse()
-        response.model_spec.name = spec.name
-        response.model_spec.version.value = version
-        response.model_spec.signature_name = key
-        for alias, array in zip(fetches, arrays, strict=True):
-            encode_values(array, response.outputs[alias])
+            require_time_left(call)
+            response = run_multi_inference(session, request, self._options)
+        for result in response.results:
+            result.model_spec.version.value = version
         return response
 
-    def get_model_metadata(
-        self, request: GetModelMetadataRequest, context: grpc.ServicerContext
-    ) -> GetModelMetadataResponse:
+    def get_model_metadata(self, request: GetModelMetadataRequest, call: Call) -> GetModelMetadataResponse:
         """Tells the signatures of one version."""
         spec = require_model_spec(request)
         if not request.metadata_field:
@@ -61,4 +74,11 @@ class PredictionService:
         response.model_spec.name = spec.name
         response.model_spec.version.value = version
         response.metadata[SIGNATURE_DEF].Pack(signatures)
+        return response
+
+    def _run(self, run: "Callable[[ModelSession, Any, ServerOptions], Any]", request: Any, call: Call) -> Any:
+        with lease(self._manager, require_model_spec(request)) as (version, session):
+            require_time_left(call)
+            response = run(session, request, self._options)
+        response.model_spec.version.value = version
         return response

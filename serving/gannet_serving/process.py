@@ -30,7 +30,9 @@ def require_libraries() -> None:
     Raises:
         MissingExtra: TensorFlow or the messages of TensorFlow Serving are not installed.
     """
-    require("serve", "tensorflow", "tensorflow_serving")
+    require(
+        "serve", "tensorflow", "tensorflow_serving", "grpc_health", "grpc_reflection", "starlette", "uvicorn"
+    )
 
 
 def configure_logging() -> None:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import tensorflow as tf
-
-from gannet_client.codec import Array, decode
+from gannet_client.codec import Array
 from gannet_serving.status import invalid
+from gannet_serving.tensors import to_array
+
+PREDICT_METHOD = "tensorflow/serving/predict"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
 
 
 def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
@@ -55,6 +58,11 @@ def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, st
     return names or {alias: info.name for alias, info in signature.outputs.items()}
 
 
+def dump(signature: Any) -> str:
+    """A SignatureDef in a message, in the form in which TensorFlow Serving's protobuf prints it."""
+    return f"goo.gle/debugonly   \n{signature}"
+
+
 def _pick(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
     if alias in inputs:
         return inputs[alias]
@@ -69,11 +77,9 @@ def _pick(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
 
 def _array(alias: str, proto: Any) -> Array:
     try:
-        array = decode(proto)
+        return to_array(proto)
     except ValueError:
         raise invalid(f"tensor parsing error: {alias}") from None
-    # The codec knows no bfloat16 and gives float32, of which every bfloat16 is one.
-    return array.astype(tf.as_dtype(proto.dtype).as_numpy_dtype, copy=False)
 
 
 def _size_mismatch(sent: set[str], wanted: set[str]) -> str:

@@ -93,6 +93,15 @@ class SavedModels:
 
         return self._save(module, path, count, [tf.TensorSpec([None], tf.int64, "rows")])
 
+    def write_tiny_floats(self, path: Path) -> Path:
+        """`noise` float32 [B, 4] -> `images`, a dtype of eight bits that few know."""
+        import tensorflow as tf
+
+        def shrink(noise: Any) -> dict[str, Any]:
+            return {"images": tf.cast(noise, tf.dtypes.experimental.float8_e5m2)}
+
+        return self._save(tf.Module(), path, shrink, [tf.TensorSpec([None, WIDTH], tf.float32, "noise")])
+
     def write_pausing(self, path: Path) -> Path:
         """`pipes` string [2] -> `pipes`: opens two named pipes for writing, one after the other.
 

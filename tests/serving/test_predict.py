@@ -1,4 +1,4 @@
-"""What a good answer carries: fields of the response, values, encodings, defaults."""
+"""Predict where a signature or a server is out of the ordinary; the rest stands in `tests/conformance`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gannet_client.codec import decode, encode
+from gannet_client.codec import encode
 
 ZOO = {
     "count": np.array([-1, 0, 258]),
@@ -23,63 +23,6 @@ def zoo_request(predict_request: Callable[..., Any]) -> Any:
     request = predict_request("zoo", ZOO)
     request.inputs["half"].CopyFrom(tf.make_tensor_proto(ZOO["half"], tf.bfloat16))
     return request
-
-
-def test_values(served: Any, saved_models: Any, predict_request: Callable[..., Any]) -> None:
-    noise = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    response = served.prediction.Predict(predict_request("gen", {"noise": noise}), timeout=30)
-    images = decode(response.outputs["images"])
-    np.testing.assert_allclose(images, saved_models.images(noise), rtol=1e-5)
-
-
-def test_model_spec_tells_what_was_used(served: Any, zoo_request: Any) -> None:
-    spec = served.prediction.Predict(zoo_request, timeout=30).model_spec
-    assert (spec.name, spec.version.value, spec.signature_name) == ("zoo", 7, "serving_default")
-    assert spec.WhichOneof("version_choice") == "version"
-
-
-def test_every_dtype_comes_back_in_its_typed_list(served: Any, zoo_request: Any) -> None:
-    outputs = served.prediction.Predict(zoo_request, timeout=30).outputs
-    assert not any(proto.tensor_content for proto in outputs.values())
-    assert list(outputs["count"].int64_val) == [0, 1, 259]
-    assert list(outputs["half"].half_val) == [0x3F80, 0x4000, 0x4080]
-    assert list(outputs["name"].string_val) == [b"\0!", b"a\0!", "é\0!".encode()]
-    assert list(outputs["rows"].int_val) == [3]
-    assert list(outputs["rows"].tensor_shape.dim) == []
-    assert list(outputs["small"].int_val) == [255, 0, 2]
-    assert list(outputs["wide"].double_val) == [-0.5, 0, 129]
-    assert list(outputs["yes"].bool_val) == [False, False, True]
-
-
-def test_both_request_encodings_are_read(served: Any, zoo_request: Any) -> None:
-    import tensorflow as tf
-
-    listed = served.prediction.Predict(zoo_request, timeout=30)
-    zoo_request.inputs["count"].CopyFrom(tf.make_tensor_proto(ZOO["count"]))
-    assert zoo_request.inputs["count"].tensor_content
-    assert served.prediction.Predict(zoo_request, timeout=30) == listed
-
-
-def test_an_output_filter_selects(served: Any, zoo_request: Any) -> None:
-    zoo_request.output_filter.extend(["wide", "rows"])
-    assert set(served.prediction.Predict(zoo_request, timeout=30).outputs) == {"wide", "rows"}
-
-
-def test_metadata_is_the_signature_map_of_the_saved_model(served: Any) -> None:
-    from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
-
-    request = GetModelMetadataRequest(metadata_field=["signature_def"])
-    request.model_spec.name = "gen"
-    response = served.prediction.GetModelMetadata(request, timeout=30)
-    spec = response.model_spec
-    assert (spec.name, spec.version.value, spec.signature_name) == ("gen", 1, "")
-    packed = response.metadata["signature_def"]
-    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-    signatures = SignatureDefMap.FromString(packed.value).signature_def
-    assert set(signatures) == {"__saved_model_init_op", "generate", "serving_default"}
-    noise = signatures["generate"].inputs["noise"]
-    assert (noise.dtype, [dim.size for dim in noise.tensor_shape.dim]) == (1, [-1, 4])
-    assert signatures["generate"].method_name == "tensorflow/serving/predict"
 
 
 class TestDefaultInputs:
@@ -120,6 +63,20 @@ class TestDefaultInputs:
         assert details_of(stubs.prediction.Predict, zoo_request) == (
             "Inputs contains invalid name. Used request inputs: half,name, request input: half,name,nope"
         )
+
+
+def test_an_output_that_cannot_travel(
+    saved_models: Any,
+    serve: Callable[[Path], Any],
+    tmp_path: Path,
+    predict_request: Callable[..., Any],
+    details_of: Callable[..., str],
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    saved_models.write_tiny_floats(tmp_path / "tiny" / "1")
+    request = predict_request("tiny", {"noise": np.ones((2, 4), np.float32)})
+    refusal = details_of(serve(tmp_path).prediction.Predict, request)
+    assert refusal == "Output images is of dtype float8_e5m2, which this server cannot send."
 
 
 def _add_default(file: Path, alias: str, value: np.ndarray) -> None:

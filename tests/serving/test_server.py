@@ -99,13 +99,19 @@ def test_a_running_request_keeps_its_version(
 
 
 def test_a_corrupt_model_beside_a_good_one(
-    models: Path, saved_models: Any, serve: Callable[[Path], Any], predict_request: Callable[..., Any]
+    models: Path,
+    saved_models: Any,
+    serve: Callable[[Path], Any],
+    predict_request: Callable[..., Any],
+    details_of: Callable[..., str],
 ) -> None:
     (models / "bad").mkdir()
     broken = saved_models.write_gen(models / "bad" / "1")
     (broken / "saved_model.pb").write_bytes(b"junk")
     stubs = serve(models)
     assert stubs.prediction.Predict(predict_request("gen", {"noise": NOISE}), timeout=30)
+    refusal = details_of(stubs.prediction.Predict, predict_request("bad", {"noise": NOISE}))
+    assert refusal == "Servable not found for request: Latest(bad)"
     assert status_of(stubs, "bad") == {1: State.END}
     assert status_of(stubs, "gen") == {1: State.AVAILABLE}
 

@@ -1,0 +1,98 @@
+"""Regress: one number for each tf.Example."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tensorflow.core.framework.types_pb2 import DT_FLOAT
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse, RegressionResult
+
+from gannet_client.codec import Array
+from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.examples import (
+    INPUTS,
+    count_examples,
+    named_signature,
+    require_dtype,
+    run_examples,
+    shape_text,
+)
+from gannet_serving.options import ServerOptions
+from gannet_serving.signatures import REGRESS_METHOD, dump
+from gannet_serving.status import invalid
+
+if TYPE_CHECKING:
+    from gannet_serving.session import ModelSession
+
+OUTPUTS = "outputs"
+_DEFAULTS = ServerOptions()
+
+
+def run_regress(
+    session: "ModelSession", request: RegressionRequest, options: ServerOptions = _DEFAULTS
+) -> RegressionResponse:
+    """Answers a request on one version; the caller fills in which version that was.
+
+    Args:
+        session: The version.
+        request: Its ModelSpec counts as far as the signature goes.
+        options: Tell how signatures are checked.
+
+    Raises:
+        StatusError: The signature does not regress, the examples or its output are wrong, or an op failed.
+    """
+    spec = request.model_spec
+    signature = named_signature(session, spec)
+    feed, fetches = regression_tensors(signature, options)
+    arrays = run_examples(session, request.input, feed, fetches)
+    response = RegressionResponse()
+    response.model_spec.name = spec.name
+    response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT
+    response.result.CopyFrom(regression(signature, arrays, count_examples(request.input)))
+    return response
+
+
+def regression_tensors(signature: Any, options: ServerOptions) -> tuple[str, list[str]]:
+    """The tensor to feed, and the one to fetch.
+
+    Raises:
+        StatusError: The signature is not one that regresses.
+    """
+    if options.enable_signature_method_name_check and signature.method_name != REGRESS_METHOD:
+        raise invalid(
+            f"Expected regression signature method_name to be {REGRESS_METHOD}. Was: {signature.method_name}"
+        )
+    if len(signature.inputs) != 1:
+        raise invalid("Expected one input Tensor.")
+    if len(signature.outputs) != 1:
+        raise invalid("Expected one output Tensor.")
+    if INPUTS not in signature.inputs:
+        raise invalid(f"No regression inputs found in SignatureDef: {dump(signature)}")
+    if OUTPUTS not in signature.outputs:
+        raise invalid(f"No regression outputs found in SignatureDef: {dump(signature)}")
+    return signature.inputs[INPUTS].name, [signature.outputs[OUTPUTS].name]
+
+
+def regression(signature: Any, arrays: Mapping[str, Array], count: int) -> RegressionResult:
+    """The output of a run as a message.
+
+    Args:
+        signature: One that regresses.
+        arrays: The output by tensor name: float [B] or [B, 1].
+        count: The number of examples, B.
+
+    Raises:
+        StatusError: The output is of another dtype or shape.
+    """
+    array = arrays[signature.outputs[OUTPUTS].name]
+    if array.ndim != 1 and not (array.ndim == 2 and array.shape[1] == 1):
+        raise invalid(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] "
+            f"but got {shape_text(array)}"
+        )
+    if len(array) != count:
+        raise invalid(f"Input batch size did not match output batch size: {count} vs. {len(array)}")
+    require_dtype(array, DT_FLOAT, "Expected output Tensor of DT_FLOAT.  Got: ")
+    result = RegressionResult()
+    for value in array.ravel().tolist():
+        result.regressions.add(value=value)
+    return result

@@ -1,0 +1,52 @@
+"""The server under test: the embedded one, or any other at GANNET_CONFORMANCE_TARGET."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import text_format
+
+from gannet_serving import LocalServer
+from tests.conformance.answers import Target, request_class
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    foreign = os.environ.get("GANNET_CONFORMANCE_TARGET")
+    if foreign:
+        rest = os.environ.get("GANNET_CONFORMANCE_REST")
+        with _connected(foreign, f"http://{rest}" if rest else "", embedded=False) as asked:
+            yield asked
+        return
+    from tests.conformance.models import write_models
+
+    directory: Path = tmp_path_factory.mktemp("conformance")
+    write_models(directory)
+    with (
+        LocalServer(directory, rest=True) as server,
+        _connected(server.target, server.rest_url.removesuffix("/v1"), embedded=True) as asked,
+    ):
+        yield asked
+
+
+@pytest.fixture(scope="session")
+def call(target: Target) -> Callable[[str, str], Any]:
+    """Calls a method by its name with a request in text form and returns the response."""
+
+    def call(rpc: str, request: str) -> Any:
+        return target.method(rpc)(text_format.Parse(request, request_class(rpc)()), timeout=30)
+
+    return call
+
+
+@contextmanager
+def _connected(address: str, rest: str, *, embedded: bool) -> Iterator[Target]:
+    from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+    with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+        yield Target(PredictionServiceStub(channel), ModelServiceStub(channel), channel, rest, embedded)
