@@ -78,7 +78,7 @@ def test_a_card_of_strange_values_is_listed(gannet_models: Call, tmp_path: Path)
     for command in (("ls", tmp_path), ("show", tmp_path, "digits")):
         code, stdout, stderr = gannet_models(*command)
         assert (code, stderr) == (0, "")
-        assert "?[2J[red]x" in stdout
+        assert r"\x1b[2J[red]x" in stdout
         assert "\x1b" not in stdout
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gannet_client.errors import ModelError
+from gannet_client.terminal import printable
 
 _models = click.argument("models", type=click.Path(path_type=Path))
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -70,7 +71,6 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
     Serving does, runs what it asks for. Prints a line for each finding; the exit code is 4 if there is any.
     """
     from gannet_client.native_log import quiet_native_log
-    from gannet_export.commands.texts import printable
     from gannet_export.repository import select
     from gannet_export.verification import wrong_files, wrong_graph
 
@@ -126,7 +126,7 @@ def gc(models: Path, model: str | None, keep: int, server: str | None, dry_run: 
         for line in collected_lines(collected, models, dry_run):
             click.echo(line)
     for error in collected.stopped:
-        click.echo(f"gannet: {error}", err=True)
+        click.echo(printable(f"gannet: {error}"), err=True)
     return collected.stopped[0].exit_code if collected.stopped else 0
 
 
