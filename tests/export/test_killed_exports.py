@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from gannet_client.errors import GannetError
 from gannet_export.leavings import sweep
 from gannet_export.publication import publish, staging
 from tests.export import publishers
-from tests.export.directories import is_whole, names, outcomes
+from tests.export.directories import NO_FILES, is_whole, names, outcomes
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -170,3 +170,22 @@ def test_what_looks_like_a_leaving_and_is_none_stays(tmp_path: Path) -> None:
     publishers.export(tmp_path)
     assert names(tmp_path) == [".staging-file", ".staging-link", "1"]
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
+def test_a_lock_that_is_no_file_locks_nothing(tmp_path: Path, replace: Callable[[Path], None]) -> None:
+    leaving = tmp_path / "digits" / ".staging-1"
+    leaving.mkdir(parents=True)
+    (leaving / "lock").write_text("")
+    replace(leaving / "lock")
+    assert publishers.export(tmp_path).name == "1"
+    assert names(tmp_path) == [".staging-1", "1"]
+
+
+def test_a_link_for_a_lock_creates_nothing(tmp_path: Path) -> None:
+    leaving = tmp_path / "digits" / ".staging-1"
+    leaving.mkdir(parents=True)
+    (leaving / "lock").symlink_to(tmp_path / "elsewhere")
+    assert sweep(tmp_path / "digits") == []
+    assert not (tmp_path / "elsewhere").exists()
