@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from gannet_client._streams import prepare_streams, stdout_is_lost
 from gannet_client.errors import GannetError, UsageError
 from gannet_client.extras import missing_extra
+from gannet_client.terminal import printable
 
 if TYPE_CHECKING:
     from click import ClickException
@@ -25,9 +26,9 @@ def main() -> NoReturn:
 def run(reference: str, name: str) -> NoReturn:
     """Loads a Click command, runs it on the arguments of the process and ends the process.
 
-    A `GannetError` becomes one line on stderr and its exit code, a missing library becomes the name of the
-    extra that brings it, Ctrl-C becomes exit code 130, a stdout that takes nothing becomes exit code 1.
-    Anything else is a bug and keeps its traceback.
+    A `GannetError` becomes one line on stderr, printable whatever it quotes, and its exit code, a missing
+    library becomes the name of the extra that brings it, Ctrl-C becomes exit code 130, a stdout that takes
+    nothing becomes exit code 1. Anything else is a bug and keeps its traceback.
 
     Args:
         reference: Where the command stands, `package.module:attribute`; imported here, so that whatever its
@@ -80,7 +81,8 @@ def _invoke(reference: str, name: str) -> int:
 
 
 def _fail(name: str, error: GannetError) -> int:
-    print(f"{name}: {error}", file=sys.stderr)
+    # What a gate refuses takes a line for each failed check.
+    print(printable(f"{name}: {error}", keep="\n"), file=sys.stderr)
     return error.exit_code
 
 

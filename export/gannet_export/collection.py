@@ -42,7 +42,13 @@ class Collected:
 
 
 def collect(
-    models: Path, names: Sequence[str], keep: int, *, server: str | None = None, dry_run: bool = False
+    models: Path,
+    names: Sequence[str],
+    keep: int,
+    *,
+    server: str | None = None,
+    server_name: str | None = None,
+    dry_run: bool = False,
 ) -> Collected:
     """Remove old versions and sweep leavings; a model that cannot be judged keeps all of its versions.
 
@@ -51,17 +57,23 @@ def collect(
         names: of the models.
         keep: see :func:`removable`.
         server: HOST:PORT of a server whose versions stay; all models are asked for before any loses one.
+        server_name: what the server calls the one model that is named; by default the same.
         dry_run: only tell what would be done.
 
     Raises:
         GannetError: the server does not tell; nothing was removed.
     """
-    needed = {name: in_service(server, name) if server else set() for name in names}
-    collected = Collected()
+    collected, needed = Collected(), dict[str, set[int]]()
+    for name in names:
+        try:
+            needed[name] = in_service(server, server_name or name) if server else set()
+        except ModelError as error:
+            collected.stopped.append(error)
     for name in names:
         collected.swept.extend(sweep(models / name, dry_run=dry_run))
+    for name, kept in needed.items():
         try:
-            for version in removable(models, name, keep, needed[name]):
+            for version in removable(models, name, keep, kept):
                 freed = size(version.path)
                 if not dry_run:
                     _remove(version)
@@ -102,20 +114,25 @@ def removable(models: Path, name: str, keep: int, needed: Container[int] = ()) -
 
 
 def in_service(server: str, name: str) -> set[int]:
-    """Ask a server which versions of a model it has or is about to have; none if it does not know the model.
+    """Ask a server which versions of a model it has or is about to have.
 
     Args:
         server: HOST:PORT.
-        name: of the model, on the server as on disk.
+        name: of the model, on the server.
 
     Raises:
+        ModelError: the server does not know the model; it may be another one, or one that is only starting.
         GannetError: the server does not tell.
     """
     with Client(server, model=name) as client:
         try:
-            return {status.version for status in client.status() if status.state != _ENDED}
-        except ModelError:
-            return set()
+            states = client.status()
+        except ModelError as error:
+            raise ModelError(
+                f"{server} does not know a model {name!r}, so that no version of it is removed; check the "
+                "address, pass --server-name if it is served under another name, or leave --server out"
+            ) from error
+    return {status.version for status in states if status.state != _ENDED}
 
 
 def _remove(version: Version) -> None:

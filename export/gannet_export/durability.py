@@ -1,6 +1,8 @@
 """What is on the disk when it says so."""
 
 import contextlib
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ def sync_tree(directory: Path) -> None:
             sync_directory(path)
         else:
             with path.open("rb") as file:
-                os.fsync(file.fileno())
+                _flush(file.fileno())
 
 
 def sync_directory(directory: Path) -> None:
@@ -28,7 +30,7 @@ def sync_directory(directory: Path) -> None:
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _flush(descriptor)
     finally:
         os.close(descriptor)
 
@@ -50,3 +52,16 @@ def directory_for(directory: Path) -> Iterator[None]:
         for path in missing:
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def _flush(descriptor: int) -> None:
+    """Have the drive itself write: on macOS `fsync` leaves the data in the drive's memory."""
+    through_the_drive = getattr(fcntl, "F_FULLFSYNC", None)
+    if through_the_drive is not None:
+        try:
+            fcntl.fcntl(descriptor, through_the_drive)
+            return
+        except OSError as error:  # network file systems know `fsync` alone
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOTTY):
+                raise
+    os.fsync(descriptor)

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from gannet_client import contract
 from gannet_export.durability import sync_directory
+from gannet_export.regular import regular
 
 _LOCK = "lock"
 _DAY = 24 * 60 * 60.0
@@ -93,7 +94,7 @@ def discard(path: Path) -> None:
 
 def _taken(directory: Path, dry_run: bool) -> Path | None:
     """Put an abandoned directory aside; its lock is closed by then, since NFS removes no open files."""
-    with (directory / _LOCK).open("a") as lock:
+    with open(directory / _LOCK, "a", opener=regular) as lock:
         if not _is_abandoned(lock):
             return None
         return directory if dry_run else _put_aside(directory)
@@ -122,7 +123,7 @@ def _claimed(directory: Path) -> Iterator[bool]:
     """Hold the lock of a new directory; in vain if a sweep was faster."""
     path = directory / _LOCK
     try:
-        lock = path.open("a")
+        lock = open(path, "a", opener=regular)  # noqa: SIM115, closed below
     except FileNotFoundError:
         yield False
         return

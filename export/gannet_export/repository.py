@@ -8,6 +8,7 @@ from typing import Any
 
 from gannet_client import contract
 from gannet_client.errors import ModelError, UsageError
+from gannet_export.regular import regular
 
 LARGEST_VERSION = 2**63 - 1
 """What servers read as a version: an int64."""
@@ -175,7 +176,7 @@ def _can_be_listed(directory: Path) -> bool:
 
 
 def _read_json(path: Path) -> Any:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=regular) as file:
         content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise ValueError(f"it is larger than {_LARGEST_FILE} bytes")

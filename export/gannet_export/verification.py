@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gannet_client import contract
 from gannet_client.errors import ModelError
+from gannet_export.regular import regular
 from gannet_export.repository import read_card
 
 
@@ -24,7 +25,7 @@ def wrong_files(directory: Path) -> list[str]:
         return [str(error)]
     if not isinstance(expected, dict):
         return ["the model card lists no files"]
-    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if _is_file(path)}
+    found = {path.relative_to(directory).as_posix(): path for path in _files(directory)}
     found.pop(contract.CARD_FILE, None)
     return [
         trouble
@@ -42,10 +43,16 @@ def wrong_graph(directory: Path) -> list[str]:
     Returns:
         A line if it does not load, or lacks signatures of the contract; empty if all is right.
     """
+    strange = [path for path in _files(directory) if path.is_symlink() or not path.is_file()]
+    if strange:
+        name = strange[0].relative_to(directory).as_posix()
+        return [f"the graph is not loaded: {name} is no regular file"]
     import tensorflow as tf
 
+    from gannet_export.processor import cpu_session
+
     try:
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        with tf.Graph().as_default() as graph, cpu_session(graph) as session:
             loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(directory))
     except Exception as error:  # broken files make the loader raise just about anything
         reason = (str(error).splitlines() or [repr(error)])[0]
@@ -54,9 +61,9 @@ def wrong_graph(directory: Path) -> list[str]:
     return [f"the graph lacks the signatures {', '.join(missing)}"] if missing else []
 
 
-def _is_file(path: Path) -> bool:
+def _files(directory: Path) -> list[Path]:
     """Whatever is no directory: a link to one is as foreign as a device."""
-    return path.is_symlink() or not path.is_dir()
+    return sorted(path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
 def _trouble(name: str, expected: object, path: Path | None) -> str:
@@ -64,10 +71,8 @@ def _trouble(name: str, expected: object, path: Path | None) -> str:
         return f"{name} is missing"
     if expected is None:
         return f"{name} is extra: the model card does not list it"
-    if not path.is_file():
-        return f"{name} is no file any more"
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"{name} cannot be read: {error.strerror}"

@@ -123,6 +123,13 @@ def test_an_error_is_one_line_and_its_exit_code(foreign: Path, gannet: Any, erro
     assert fails(foreign, gannet, body) == (code, "", "gannet: it is so\n")
 
 
+def test_nothing_that_an_error_quotes_steers_the_terminal(foreign: Path, gannet: Any) -> None:
+    quoted = "first: \x1b]0;title\x07\r\nsecond: \x9b2J \u202e\udcff\tGénérateur"
+    body = f"import gannet_client; raise gannet_client.ModelError({quoted!a})"
+    shown = r"first: \x1b]0;title\x07\r" + "\n" + r"second: \x9b2J \u202e\udcff\tGénérateur"
+    assert fails(foreign, gannet, body) == (4, "", f"gannet: {shown}\n")
+
+
 @pytest.mark.parametrize("body", ["return 4", "click.get_current_context().exit(4)", "raise SystemExit(4)"])
 def test_a_command_may_choose_its_exit_code(foreign: Path, gannet: Any, body: str) -> None:
     assert fails(foreign, gannet, body) == (4, "", "")

@@ -1,5 +1,6 @@
 """A models directory, a version as it is exported, and the command that reads them."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,4 +66,5 @@ def without_waiting() -> Iterator[None]:
     """For tests that write much: nothing waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", publishers.do_not_wait)
+        patch.delattr(fcntl, "F_FULLFSYNC", raising=False)
         yield

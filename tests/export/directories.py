@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,34 @@ def write_version(models: Path, name: str, number: int, **card: Any) -> Path:
     (version / "saved_model.pb").write_bytes(b"graph")
     write_card(version, **card)
     return version
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_name("elsewhere")))
+
+
+def _fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+def _socket(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
+NO_FILES: dict[str, Callable[[Path], None]] = {
+    "link": _link,
+    "fifo": _fifo,
+    "device": _device,
+    "socket": _socket,
+}
+"""What may lie where a file lay; all but the link to another file would hang or flood who reads it."""
 
 
 def numbers(models: Path, name: str = "digits") -> list[int]:

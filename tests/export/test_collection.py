@@ -131,11 +131,48 @@ def server(exported: Path, models: Path) -> Iterator[str]:
 
 
 def test_what_a_server_has_in_service_stays(gannet_models: Call, models: Path, server: str) -> None:
-    shutil.copytree(models / "digits", models / "unserved")
     ended = gannet_models("gc", models, "--keep", 1, "--server", server, "--json")
     assert (ended.code, ended.stderr) == (0, "")
     assert numbers(models) == [2, 3, 5]
-    assert numbers(models, "unserved") == [2, 5]
+
+
+def test_a_model_that_the_server_does_not_know_keeps_its_versions(
+    gannet_models: Call, models: Path, server: str
+) -> None:
+    shutil.copytree(models / "digits", models / "renamed")
+    (models / "renamed" / ".staging-abandoned").mkdir()
+    arguments = ("gc", models, "--keep", 1, "--server", server)
+    code, stdout, stderr = gannet_models(*arguments)
+    assert code == 4
+    assert stdout == (
+        "digits/1 was removed, 244 B\ndigits/4 was removed, 244 B\nrenamed/.staging-abandoned was swept\n"
+    )
+    assert stderr == (
+        f"gannet: {server} does not know a model 'renamed', so that no version of it is removed; check the "
+        "address, pass --server-name if it is served under another name, or leave --server out\n"
+    )
+    assert (numbers(models), numbers(models, "renamed")) == ([2, 3, 5], [1, 2, 3, 4, 5])
+    told = json.loads(gannet_models(*arguments, "--json").stdout)
+    assert (told["removed"], [f"gannet: {line}\n" for line in told["stopped"]]) == ([], [stderr])
+
+
+def test_a_model_may_have_another_name_on_the_server(gannet_models: Call, models: Path, server: str) -> None:
+    (models / "digits").rename(models / "renamed")
+    arguments = ("gc", models, "renamed", "--keep", 1, "--server", server, "--server-name", "digits")
+    assert gannet_models(*arguments).code == 0
+    assert numbers(models, "renamed") == [2, 3, 5]
+
+
+@pytest.mark.parametrize("others", [("--server", "127.0.0.1:1"), ("digits",)], ids=["all", "nobody"])
+def test_the_name_on_the_server_is_for_one_model(
+    gannet_models: Call, models: Path, others: tuple[str, ...]
+) -> None:
+    ended = gannet_models("gc", models, *others, "--server-name", "digits")
+    assert ended == (
+        2,
+        "",
+        "gannet models: --server-name is for one model and a server: pass NAME and --server HOST:PORT, too\n",
+    )
 
 
 def test_the_server_may_stand_in_the_environment(

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ import pytest
 from gannet_client.errors import GannetError
 from gannet_export.leavings import sweep
 from gannet_export.publication import publish, staging
+from gannet_export.verification import wrong_files
 from tests.export import publishers
-from tests.export.directories import is_whole, names, outcomes
+from tests.export.directories import NO_FILES, is_whole, names, outcomes
 
 pytestmark = pytest.mark.usefixtures("without_waiting")
 
@@ -53,6 +54,9 @@ def test_a_kill_while_it_is_removed_leaves_the_whole_version_or_none(tmp_path: P
 
 KILLED_EXPORT = """
 import os, signal, sys
+from gannet_export.gate import gatekeeper
+
+gatekeeper()  # loads TensorFlow while this process does
 import keras
 from gannet_export import export
 
@@ -62,19 +66,24 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 layers = [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
-export(keras.Sequential(layers), sys.argv[1], "digits", latent_dim=3, plain=True)
+export(keras.Sequential(layers), sys.argv[1], "tiny", latent_dim=3, plain=True)
 """
 
 
 def test_an_export_that_is_killed_before_its_rename_is_swept_by_the_next(tmp_path: Path) -> None:
+    import keras
+
+    from gannet_export import export
+
     program = [sys.executable, "-c", KILLED_EXPORT, str(tmp_path)]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=240, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert all(name.startswith(".staging-") for name in names(tmp_path))
+    assert all(name.startswith(".staging-") for name in names(tmp_path, "tiny"))
     assert list(tmp_path.rglob("saved_model.pb"))
-    assert publishers.export(tmp_path).name == "1"
-    assert names(tmp_path) == ["1"]
-    assert is_whole(tmp_path / "digits" / "1")
+    layers = [keras.Input([3]), keras.layers.Dense(16, "tanh"), keras.layers.Reshape([4, 4, 1])]
+    version = export(keras.Sequential(layers), tmp_path, "tiny", latent_dim=3, plain=True)
+    assert names(tmp_path, "tiny") == [version.name] == ["1"]
+    assert wrong_files(version) == []
 
 
 @pytest.mark.parametrize("work", ["first", "next"])
@@ -170,3 +179,22 @@ def test_what_looks_like_a_leaving_and_is_none_stays(tmp_path: Path) -> None:
     publishers.export(tmp_path)
     assert names(tmp_path) == [".staging-file", ".staging-link", "1"]
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
+def test_a_lock_that_is_no_file_locks_nothing(tmp_path: Path, replace: Callable[[Path], None]) -> None:
+    leaving = tmp_path / "digits" / ".staging-1"
+    leaving.mkdir(parents=True)
+    (leaving / "lock").write_text("")
+    replace(leaving / "lock")
+    assert publishers.export(tmp_path).name == "1"
+    assert names(tmp_path) == [".staging-1", "1"]
+
+
+def test_a_link_for_a_lock_creates_nothing(tmp_path: Path) -> None:
+    leaving = tmp_path / "digits" / ".staging-1"
+    leaving.mkdir(parents=True)
+    (leaving / "lock").symlink_to(tmp_path / "elsewhere")
+    assert sweep(tmp_path / "digits") == []
+    assert not (tmp_path / "elsewhere").exists()

@@ -10,7 +10,7 @@ import pytest
 from gannet_client import contract
 from gannet_client.errors import ModelError
 from tests.conftest import Ended
-from tests.export.directories import numbers, write_version
+from tests.export.directories import NO_FILES, numbers, write_version
 
 Call = Callable[..., Ended]
 
@@ -72,13 +72,36 @@ def test_a_version_without_a_readable_card_is_listed(
         assert f"foreign/3: {trouble}" in ended.stdout + ended.stderr
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_not_read(
+    gannet_models: Call, models: Path, replace: Callable[[Path], None]
+) -> None:
+    replace(models / "digits" / "5" / contract.CARD_FILE)
+    replace(models / "digits" / "labels.json")
+    code, stdout, _ = gannet_models("ls", models)
+    assert code == 0
+    assert stdout.count("labels.json of 'digits' cannot be read: it is no regular file") == 5
+    assert stdout.count("the model card cannot be read: it is no regular file") == 1
+    ended = gannet_models("gc", models, "--keep", 1)
+    assert ended.stderr == "gannet: labels.json of 'digits' cannot be read: it is no regular file\n"
+    assert numbers(models) == [1, 2, 3, 4, 5]
+
+
+def test_the_models_themselves_may_be_links(gannet_models: Call, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "numbers").symlink_to(models / "digits")
+    row = gannet_models("ls", tmp_path / "linked").stdout.splitlines()[2]
+    assert " ".join(row.split()).startswith("numbers 2 last, stable dcgan")
+
+
 def test_a_card_of_strange_values_is_listed(gannet_models: Call, tmp_path: Path) -> None:
     strange = {"family": "\x1b[2J[red]x", "training": [1], "image_shape": {"a": 1}, "graph": "float32"}
     write_version(tmp_path, "digits", 1, **strange)
     for command in (("ls", tmp_path), ("show", tmp_path, "digits")):
         code, stdout, stderr = gannet_models(*command)
         assert (code, stderr) == (0, "")
-        assert "?[2J[red]x" in stdout
+        assert r"\x1b[2J[red]x" in stdout
         assert "\x1b" not in stdout
 
 

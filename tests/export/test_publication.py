@@ -1,5 +1,8 @@
 """A version is complete or absent; numbers are never taken twice."""
 
+import contextlib
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gannet_client.errors import UsageError
+from gannet_export.durability import sync_tree
 from gannet_export.publication import publish, staging
 from tests.export import publishers
 from tests.export.directories import is_whole, names, outcomes
@@ -117,6 +121,7 @@ def test_all_of_a_version_is_on_disk_before_it_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced, before, rename = [], [], os.rename
+    monkeypatch.delattr(fcntl, "F_FULLFSYNC", raising=False)
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
     monkeypatch.setattr(os, "rename", lambda *paths: (before.extend(synced), rename(*paths)))
     version = publishers.export(tmp_path / "models")
@@ -124,6 +129,33 @@ def test_all_of_a_version_is_on_disk_before_it_is_seen(
     assert {path.stat().st_ino for path in (version, *version.rglob("*"))} <= set(before)
     assert {path.stat().st_ino for path in (tmp_path, tmp_path / "models")} <= set(before)
     assert version.parent.stat().st_ino in synced[len(before) :]
+
+
+@pytest.mark.parametrize(
+    "trouble, stands_in, told",
+    [(None, False, False), (errno.ENOTSUP, True, False), (errno.EIO, False, True)],
+    ids=["full", "network", "broken"],
+)
+def test_where_fsync_stops_at_the_drive_the_drive_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: int | None, stands_in: bool, told: bool
+) -> None:
+    """As on macOS, whose call no other system has."""
+    flushed, synced = [], []
+
+    def full(file: int, command: int) -> None:
+        assert command == 51
+        flushed.append(os.fstat(file).st_ino)
+        if trouble:
+            raise OSError(trouble, os.strerror(trouble))
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", full)
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Input/output") if told else contextlib.nullcontext():
+        sync_tree(tmp_path)
+        assert set(flushed) == {path.stat().st_ino for path in (tmp_path, tmp_path / "file")}
+    assert synced == (flushed if stands_in else [])
 
 
 def test_ten_processes_get_ten_numbers(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The best epoch is kept, whatever happens to the run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from gannet_client import contract
 from gannet_client.errors import ModelError, UsageError
 from gannet_training.config import TrainConfig
+from gannet_training.exporting import export_run
 from gannet_training.run import Run
 from gannet_training.trainer import load, train
 
@@ -157,6 +161,25 @@ def test_the_commands_take_any_checkpoint(run: Run, tmp_path: Path, gannet: Gann
     code, _, error = gannet("sample", run.path, "--seeds", 0, "--out", tmp_path, "--checkpoint", 7)
     assert (code, error.count("\n")) == (4, 1)
     assert "has no checkpoint '7', expected one of: latest, 60, best" in error
+
+
+def test_an_export_made_twice_from_one_run_draws_the_same(run: Run, tmp_path: Path) -> None:
+    def exported(checkpoint: str) -> tuple[str, list[list[int]]]:
+        version = export_run(run, tmp_path, "digits", checkpoint=checkpoint, max_batch=1)
+        card = json.loads((version / contract.CARD_FILE).read_text(encoding="utf-8"))
+        with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+            loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(version))
+            signature = loaded.signature_def[contract.SEEDED_PIXELS]
+            given = {signature.inputs[contract.SEEDS].name: range(20)}
+            return card["weights_sha256"], session.run(
+                signature.outputs[contract.PIXELS].name, given
+            ).tolist()
+
+    (weights, pixels), (same_weights, same_pixels) = exported("best"), exported("best")
+    assert (weights, pixels) == (same_weights, same_pixels)
+    other_weights, other_pixels = exported("latest")
+    assert weights != other_weights
+    assert pixels != other_pixels
 
 
 def test_without_a_metric_there_is_no_best(tmp_path: Path, config: TrainConfig) -> None:

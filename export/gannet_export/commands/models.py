@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from gannet_client.errors import ModelError
+from gannet_client.errors import ModelError, UsageError
+from gannet_client.terminal import printable
 
 _models = click.argument("models", type=click.Path(path_type=Path))
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -70,7 +71,6 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
     Serving does, runs what it asks for. Prints a line for each finding; the exit code is 4 if there is any.
     """
     from gannet_client.native_log import quiet_native_log
-    from gannet_export.commands.texts import printable
     from gannet_export.repository import select
     from gannet_export.verification import wrong_files, wrong_graph
 
@@ -104,11 +104,20 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
     envvar="GANNET_SERVER",
     metavar="HOST:PORT",
     show_envvar=True,
-    help="Keep what this server has in service, too.",
+    help="Keep what this server has in service, too; all of a model that it does not know.",
 )
+@click.option("--server-name", metavar="NAME", help="What the server calls the one model that is named.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @_as_json
-def gc(models: Path, model: str | None, keep: int, server: str | None, dry_run: bool, as_json: bool) -> int:
+def gc(
+    models: Path,
+    model: str | None,
+    keep: int,
+    server: str | None,
+    server_name: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Remove old versions and leavings of killed exports.
 
     Of each model, or of the one that is named, the N highest versions stay, besides the newest that is good,
@@ -118,15 +127,17 @@ def gc(models: Path, model: str | None, keep: int, server: str | None, dry_run: 
     from gannet_export.commands.texts import collected_lines
     from gannet_export.repository import model_names, require_model
 
+    if server_name is not None and (model is None or server is None):
+        raise UsageError("--server-name is for one model and a server: pass NAME and --server HOST:PORT, too")
     names = model_names(models) if model is None else [require_model(models, model)]
-    collected = collect(models, names, keep, server=server, dry_run=dry_run)
+    collected = collect(models, names, keep, server=server, server_name=server_name, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, **collected.as_json(models)}))
     else:
         for line in collected_lines(collected, models, dry_run):
             click.echo(line)
     for error in collected.stopped:
-        click.echo(f"gannet: {error}", err=True)
+        click.echo(printable(f"gannet: {error}"), err=True)
     return collected.stopped[0].exit_code if collected.stopped else 0
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gannet_client.terminal import printable
 from gannet_export.listing import Listed
 
 if TYPE_CHECKING:
@@ -29,26 +30,26 @@ def print_table(rows: Sequence[Listed]) -> None:
     Console(width=_ENDLESS, highlight=False).print(table)
     for row in rows:
         if row.trouble:
-            print(f"{printable(row.name)}/{row.version}: {printable(row.trouble)}")
+            print(f"{one_line(row.name)}/{row.version}: {one_line(row.trouble)}")
 
 
 def card_lines(values: dict[str, Any], indent: str = "") -> Iterator[str]:
     """Write a card as lines, `key: value`, with parts of parts indented."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield f"{indent}{printable(key)}:"
+            yield f"{indent}{one_line(key)}:"
             yield from card_lines(value, indent + "  ")
         elif value not in (None, [], {}):
-            yield f"{indent}{printable(key)}: {printable(value)}"
+            yield f"{indent}{one_line(key)}: {one_line(value)}"
 
 
 def collected_lines(collected: "Collected", models: Path, dry_run: bool) -> Iterator[str]:
     """Write what went, or would go, one line each."""
     gone = "would be" if dry_run else "was"
     for version, freed in collected.removed.items():
-        yield f"{printable(version)} {gone} removed, {readable_size(freed)}"
+        yield f"{one_line(version)} {gone} removed, {readable_size(freed)}"
     for path in collected.swept:
-        yield f"{printable(path.relative_to(models))} {gone} swept"
+        yield f"{one_line(path.relative_to(models))} {gone} swept"
 
 
 def readable_size(count: int) -> str:
@@ -66,21 +67,20 @@ def readable_size(count: int) -> str:
     return f"{value:.1f} GB"
 
 
-def printable(value: object) -> str:
-    r"""Write any JSON value in one line; None is a dash.
+def one_line(value: object) -> str:
+    r"""Write any JSON value in one printable line; None is a dash.
 
     Example:
-        >>> printable([16, 16, 1]), printable("\x1b[2J red"), printable(None)
-        ('16, 16, 1', '?[2J red', '-')
+        >>> one_line([16, 16, 1]), one_line("\x1b[2J red"), one_line(None)
+        ('16, 16, 1', '\\x1b[2J red', '-')
     """
     if value is None:
         return "-"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _cells(row: Listed) -> list[str]:
     shape = "x".join(map(str, row.image_shape)) if isinstance(row.image_shape, list) else row.image_shape
     created = row.created and row.created[:16].replace("T", " ")
     values = (row.name, row.version, row.labels or None, row.family, shape, row.steps, row.precision)
-    return [*map(printable, values), readable_size(row.bytes), printable(created)]
+    return [*map(one_line, values), readable_size(row.bytes), one_line(created)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2
 
+from gannet_export.processor import cpu_session
 from gannet_export.rewriting.graph import Graph
 
 ROWS_AT_ONCE = 50
@@ -69,9 +69,7 @@ class Proof:
 
 
 def _drawn(graph: Graph, feeds: list[dict[str, np.ndarray]]) -> Iterator[np.ndarray]:
-    # On a GPU the two graphs would differ by the rounding of its fast convolutions.
-    config = config_pb2.ConfigProto(device_count={"GPU": 0})
-    with closing(tf.compat.v1.Session(config=config, graph=tf.Graph())) as session:
+    with closing(cpu_session(tf.Graph())) as session:
         with session.graph.as_default():
             tf.graph_util.import_graph_def(graph.graph_def(), name="")
         for feed in feeds:
