@@ -10,6 +10,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.grappler import tf_optimizer
 
+from gannet_export.processor import cpu_session
 from gannet_export.rewriting.graph import PASSES_ON, Graph, Node, is_later
 
 LARGEST_GRAPH = 5 * 2**28
@@ -141,7 +142,7 @@ def _inputs(node: Node) -> set[str]:
 
 def _computed(graph: Graph, nodes: list[Node]) -> list[tuple[Node, np.ndarray]]:
     """The values of those nodes that have numbers for values."""
-    with tf.Graph().as_default() as whole, tf.compat.v1.Session() as session:
+    with tf.Graph().as_default() as whole, cpu_session(whole) as session:
         tf.graph_util.import_graph_def(graph.graph_def(), name="")
         tensors = [whole.get_tensor_by_name(f"{node.name}:0") for node in nodes]
         known = [place for place, tensor in enumerate(tensors) if tensor.dtype.is_numpy_compatible]
