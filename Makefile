@@ -41,7 +41,7 @@ demo: .venv/demo
 
 .PHONY: test
 test: .venv/dev
-	$(BIN)/python -m pytest -m 'not docker and not gpu'
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu'
 
 # Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
 .PHONY: conformance

@@ -114,13 +114,17 @@ def test_what_is_kept_is_what_is_needed(
 @pytest.fixture
 def server(exported: Path, models: Path) -> Iterator[str]:
     """Serves `digits`, of whose versions only 3 has a graph that loads; its address."""
+    from gannet_serving import config
     from gannet_serving.manager import ModelManager
+    from gannet_serving.options import ServerOptions
     from gannet_serving.server import ModelServer
+    from gannet_serving.sources import Fixed
 
     shutil.copy(exported / "saved_model.pb", models / "digits" / "3")
     shutil.copytree(exported / "variables", models / "digits" / "3" / "variables")
     write_card(models / "digits" / "3")
-    manager = ModelManager(lambda: {"digits": models / "digits"}, poll_seconds=60)
+    options = ServerOptions(file_system_poll_wait_seconds=60, max_num_load_retries=0)
+    manager = ModelManager(Fixed(config.models({"digits": models / "digits"})), options)
     manager.start()
     assert manager.wait_until_settled(60)
     server = ModelServer(manager)
