@@ -43,7 +43,8 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu'
 
-# Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
+# Against any server: GANNET_CONFORMANCE_TARGET=host:port, GANNET_CONFORMANCE_REST=host:port if it has REST, and
+# GANNET_CONFORMANCE_BATCHING_TARGET=host:port for one with batching.
 .PHONY: conformance
 conformance: .venv/dev
 	$(BIN)/python -m pytest tests/conformance
@@ -75,6 +76,8 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/growth.py
 
 .PHONY: dist
 dist: .venv/dev

@@ -1,7 +1,7 @@
 """Classify: labels and scores of tf.Examples."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING
 from tensorflow_serving.apis.classification_pb2 import (
@@ -12,6 +12,7 @@ from tensorflow_serving.apis.classification_pb2 import (
 
 from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.examples import (
     INPUTS,
     count_examples,
@@ -20,12 +21,10 @@ from gannet_serving.examples import (
     run_examples,
     shape_text,
 )
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
 from gannet_serving.signatures import CLASSIFY_METHOD, dump
 from gannet_serving.status import invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 CLASSES = "classes"
 SCORES = "scores"
@@ -33,7 +32,10 @@ _DEFAULTS = ServerOptions()
 
 
 def run_classify(
-    session: "ModelSession", request: ClassificationRequest, options: ServerOptions = _DEFAULTS
+    session: LoadedModel,
+    request: ClassificationRequest,
+    options: ServerOptions = _DEFAULTS,
+    call: Caller = UNHURRIED,
 ) -> ClassificationResponse:
     """Answers a request on one version; the caller fills in which version that was.
 
@@ -41,6 +43,7 @@ def run_classify(
         session: The version.
         request: Its ModelSpec counts as far as the signature goes.
         options: Tell how signatures are checked.
+        call: On whose behalf.
 
     Raises:
         StatusError: The signature does not classify, the examples or its outputs are wrong, or an op failed.
@@ -48,7 +51,7 @@ def run_classify(
     spec = request.model_spec
     signature = named_signature(session, spec)
     feed, fetches = classification_tensors(signature, options)
-    arrays = run_examples(session, request.input, feed, fetches)
+    arrays = run_examples(session, request.input, feed, fetches, call)
     response = ClassificationResponse()
     response.model_spec.name = spec.name
     response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT

@@ -10,7 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from gannet_client.native_log import quiet_native_log
+from gannet_serving.batching.batcher import Batcher
+from gannet_serving.loaded import LoadedModel, Loader
 from gannet_serving.options import ServerOptions
+from gannet_serving.versions import Version
 
 if TYPE_CHECKING:
     from gannet_serving.session import ModelSession
@@ -18,13 +21,35 @@ if TYPE_CHECKING:
 _lock = Lock()
 
 
-def loader(options: ServerOptions) -> "Callable[[Path], ModelSession]":
-    """What loads versions as `options` ask for."""
-    return partial(load_model, options=options)
+def loader(options: ServerOptions, batcher: Batcher | None = None) -> Loader:
+    """What loads versions as `options` ask for.
+
+    Args:
+        options: How versions are loaded and warmed up, and whether their requests are merged.
+        batcher: Merges them; by default as `options` ask for.
+
+    Raises:
+        UsageError: The parameters of batching are refused.
+    """
+    batcher = batcher or (Batcher(options) if options.enable_batching else None)
+
+    def load(version: Version) -> LoadedModel:
+        return load_model(version.path, options, partial(batcher.wrap, version=version) if batcher else None)
+
+    return load
 
 
-def load_model(directory: Path, options: ServerOptions | None = None) -> "ModelSession":
+def load_model(
+    directory: Path,
+    options: ServerOptions | None = None,
+    wrap: "Callable[[ModelSession], LoadedModel] | None" = None,
+) -> LoadedModel:
     """Loads and warms up the SavedModel in `directory`, importing TensorFlow first if need be.
+
+    Args:
+        directory: The version.
+        options: How it is loaded and warmed up.
+        wrap: Makes of the session what requests run on, those of the warm-up included.
 
     Raises:
         StatusError: It cannot be loaded, or one of its warm-up requests fails.
@@ -35,13 +60,16 @@ def load_model(directory: Path, options: ServerOptions | None = None) -> "ModelS
 
     options = options or ServerOptions()
     session = ModelSession(directory, options)
+    model: LoadedModel = session
     try:
+        if wrap:
+            model = wrap(session)
         if options.enable_model_warmup:
-            warm_up(session, directory, iterations=options.num_request_iterations_for_warmup or 1)
+            warm_up(model, directory, iterations=options.num_request_iterations_for_warmup or 1)
     except BaseException:
-        session.close()
+        model.close()
         raise
-    return session
+    return model
 
 
 def import_tensorflow() -> None:

@@ -31,12 +31,7 @@ IGNORED = {
 }
 """Flags that TensorFlow Serving has and that cannot mean anything here, with their defaults."""
 
-_WITHOUT_EFFECT = (
-    "batching_parameters_file",
-    "enable_batching",
-    "enable_per_model_batching_parameters",
-    "monitoring_config_file",
-)
+_WITHOUT_EFFECT = ("monitoring_config_file",)
 """Options that are checked as TensorFlow Serving checks them; nothing else comes of them."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _log = logging.getLogger(__name__)

@@ -5,20 +5,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 
+from gannet_serving.loaded import Loader
 from gannet_serving.processor import advice, read_cpuinfo
 from gannet_serving.servables import Servable, Servables, Work, at_once
 from gannet_serving.status import StatusError
+from gannet_serving.versions import Version
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
-Loader = Callable[[Path], "ModelSession"]
-"""Turns a version's directory into a session that is ready for requests. May raise anything."""
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +72,7 @@ class Loads:
             servables.loading(servable)
             begin = time.monotonic()
             try:
-                session = self._load(servable.path)
+                session = self._load(Version(servables.model, servable.number, servable.path))
             except Exception as error:  # whatever it is, it concerns this version alone
                 return _as_failure(error)
         servables.available(servable, session)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from threading import Event, RLock
-from typing import TYPE_CHECKING
 
 import grpc
 
@@ -18,14 +17,11 @@ from gannet_serving.config import (
 from gannet_serving.crew import Crew, start_thread
 from gannet_serving.engine import loader
 from gannet_serving.follower import Complaint
-from gannet_serving.loads import Loader
+from gannet_serving.loaded import LoadedModel, Loader
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
 from gannet_serving.sources import Source
 from gannet_serving.status import StatusError, invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _PATIENCE_SECONDS = 1.0
 """How long a reload waits before it asks again whether its caller still does."""
@@ -42,7 +38,7 @@ class ModelManager:
         Args:
             source: Tells the configuration.
             options: How versions are looked for and loaded; by default as TensorFlow Serving does.
-            load: Turns a version's directory into a session; by default as `options` ask for.
+            load: Loads a version; by default as `options` ask for.
         """
         options = options or ServerOptions()
         self._source = source
@@ -127,7 +123,7 @@ class ModelManager:
                 ] or [f"{{{{name: {name}}} due to error: it has no versions}}, "]
         return texts
 
-    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, ModelSession]]":
+    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, LoadedModel]]":
         """Holds version `number` of model `name` (None: the latest) in memory for one request.
 
         Raises:

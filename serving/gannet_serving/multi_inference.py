@@ -1,21 +1,20 @@
 """MultiInference: several signatures that classify or regress, on the same tf.Examples in one run."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
 
 from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.classification import classification, classification_tensors
 from gannet_serving.examples import count_examples, run_examples
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
 from gannet_serving.regression import regression, regression_tensors
 from gannet_serving.signatures import CLASSIFY_METHOD, REGRESS_METHOD
 from gannet_serving.status import StatusError, invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _DEFAULTS = ServerOptions()
 
@@ -32,7 +31,10 @@ class _Task:
 
 
 def run_multi_inference(
-    session: "ModelSession", request: MultiInferenceRequest, options: ServerOptions = _DEFAULTS
+    session: LoadedModel,
+    request: MultiInferenceRequest,
+    options: ServerOptions = _DEFAULTS,
+    call: Caller = UNHURRIED,
 ) -> MultiInferenceResponse:
     """Answers a request on one version; the caller fills in which version that was.
 
@@ -40,13 +42,14 @@ def run_multi_inference(
         session: The version.
         request: The ModelSpecs of its tasks count as far as the signatures go.
         options: Tell how signatures are checked.
+        call: On whose behalf.
 
     Raises:
         StatusError: A task is wrong or does not fit the others, or an op failed.
     """
     tasks = _tasks(session, request, options)
     fetches = sorted({name for task in tasks for name in task.fetches})
-    arrays = run_examples(session, request.input, tasks[0].feed, fetches)
+    arrays = run_examples(session, request.input, tasks[0].feed, fetches, call)
     count = count_examples(request.input)
     response = MultiInferenceResponse()
     for task in tasks:
@@ -60,7 +63,7 @@ def run_multi_inference(
     return response
 
 
-def _tasks(session: "ModelSession", request: MultiInferenceRequest, options: ServerOptions) -> list[_Task]:
+def _tasks(session: LoadedModel, request: MultiInferenceRequest, options: ServerOptions) -> list[_Task]:
     tasks: list[_Task] = []
     for message in request.tasks:
         spec = message.model_spec

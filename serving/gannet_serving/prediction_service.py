@@ -1,7 +1,7 @@
 """`tensorflow.serving.PredictionService`: what a model computes, and what it could be asked."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
@@ -15,20 +15,19 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from gannet_client.contract import SIGNATURE_DEF
+from gannet_serving.callers import Caller, require_time_left
 from gannet_serving.classification import run_classify
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.multi_inference import run_multi_inference
 from gannet_serving.options import ServerOptions
 from gannet_serving.predict import run_predict
 from gannet_serving.regression import run_regress
-from gannet_serving.rpc import Call, require_time_left
 from gannet_serving.status import invalid
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
 _DEFAULTS = ServerOptions()
+_Run = Callable[[LoadedModel, Any, ServerOptions, Caller], Any]
 
 
 class PredictionService:
@@ -38,29 +37,29 @@ class PredictionService:
         self._manager = manager
         self._options = options
 
-    def predict(self, request: PredictRequest, call: Call) -> PredictResponse:
+    def predict(self, request: PredictRequest, call: Caller) -> PredictResponse:
         """Runs one signature of one version on the request's tensors."""
         return self._run(run_predict, request, call)
 
-    def classify(self, request: ClassificationRequest, call: Call) -> ClassificationResponse:
+    def classify(self, request: ClassificationRequest, call: Caller) -> ClassificationResponse:
         """Runs a signature that gives labels and scores on tf.Examples."""
         return self._run(run_classify, request, call)
 
-    def regress(self, request: RegressionRequest, call: Call) -> RegressionResponse:
+    def regress(self, request: RegressionRequest, call: Caller) -> RegressionResponse:
         """Runs a signature that gives a number on tf.Examples."""
         return self._run(run_regress, request, call)
 
-    def multi_inference(self, request: MultiInferenceRequest, call: Call) -> MultiInferenceResponse:
+    def multi_inference(self, request: MultiInferenceRequest, call: Caller) -> MultiInferenceResponse:
         """Runs several signatures of the two kinds above on the same tf.Examples."""
         spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
         with lease(self._manager, spec) as (version, session):
             require_time_left(call)
-            response = run_multi_inference(session, request, self._options)
+            response = run_multi_inference(session, request, self._options, call)
         for result in response.results:
             result.model_spec.version.value = version
         return response
 
-    def get_model_metadata(self, request: GetModelMetadataRequest, call: Call) -> GetModelMetadataResponse:
+    def get_model_metadata(self, request: GetModelMetadataRequest, call: Caller) -> GetModelMetadataResponse:
         """Tells the signatures of one version."""
         spec = require_model_spec(request)
         if not request.metadata_field:
@@ -76,9 +75,9 @@ class PredictionService:
         response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response
 
-    def _run(self, run: "Callable[[ModelSession, Any, ServerOptions], Any]", request: Any, call: Call) -> Any:
+    def _run(self, run: _Run, request: Any, call: Caller) -> Any:
         with lease(self._manager, require_model_spec(request)) as (version, session):
             require_time_left(call)
-            response = run(session, request, self._options)
+            response = run(session, request, self._options, call)
         response.model_spec.version.value = version
         return response

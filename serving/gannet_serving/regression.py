@@ -1,13 +1,14 @@
 """Regress: one number for each tf.Example."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse, RegressionResult
 
 from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.examples import (
     INPUTS,
     count_examples,
@@ -16,19 +17,20 @@ from gannet_serving.examples import (
     run_examples,
     shape_text,
 )
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
 from gannet_serving.signatures import REGRESS_METHOD, dump
 from gannet_serving.status import invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 OUTPUTS = "outputs"
 _DEFAULTS = ServerOptions()
 
 
 def run_regress(
-    session: "ModelSession", request: RegressionRequest, options: ServerOptions = _DEFAULTS
+    session: LoadedModel,
+    request: RegressionRequest,
+    options: ServerOptions = _DEFAULTS,
+    call: Caller = UNHURRIED,
 ) -> RegressionResponse:
     """Answers a request on one version; the caller fills in which version that was.
 
@@ -36,6 +38,7 @@ def run_regress(
         session: The version.
         request: Its ModelSpec counts as far as the signature goes.
         options: Tell how signatures are checked.
+        call: On whose behalf.
 
     Raises:
         StatusError: The signature does not regress, the examples or its output are wrong, or an op failed.
@@ -43,7 +46,7 @@ def run_regress(
     spec = request.model_spec
     signature = named_signature(session, spec)
     feed, fetches = regression_tensors(signature, options)
-    arrays = run_examples(session, request.input, feed, fetches)
+    arrays = run_examples(session, request.input, feed, fetches, call)
     response = RegressionResponse()
     response.model_spec.name = spec.name
     response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT

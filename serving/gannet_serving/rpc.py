@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -12,16 +12,6 @@ from google.protobuf.message import DecodeError
 from gannet_serving.status import StatusError, truncated
 
 _log = logging.getLogger(__name__)
-
-
-class Call(Protocol):
-    """What a method knows of the call it answers: `grpc.ServicerContext` is one."""
-
-    def time_remaining(self) -> float:
-        """Seconds until the deadline; a huge number if there is none."""
-
-    def is_active(self) -> bool:
-        """Whether the caller still waits."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +38,6 @@ class Methods(grpc.GenericRpcHandler):
         if method is None:
             return grpc.stream_stream_rpc_method_handler(_refuse)
         return grpc.unary_unary_rpc_method_handler(partial(_respond, method))
-
-
-def require_time_left(call: Call) -> None:
-    """Ends a call for whose answer nobody waits any more, before it costs a run.
-
-    Raises:
-        StatusError: The deadline has passed or the caller has gone.
-    """
-    if call.time_remaining() <= 0:
-        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-    if not call.is_active():
-        raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")
 
 
 def _respond(method: Method, data: bytes, context: grpc.ServicerContext) -> bytes:

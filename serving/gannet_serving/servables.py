@@ -8,13 +8,10 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.status import StatusError, not_found
 from gannet_serving.versions import Fingerprint
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ class Servable:
     state: State = State.START
     failure: StatusError | None = None
     given_up: Event = field(default_factory=Event)
-    session: "ModelSession | None" = None
+    session: LoadedModel | None = None
     requests: int = 0
 
 
@@ -100,7 +97,7 @@ class Servables:
             servable.state = State.LOADING
         self._changed()
 
-    def available(self, servable: Servable, session: "ModelSession") -> None:
+    def available(self, servable: Servable, session: LoadedModel) -> None:
         """LOADING -> AVAILABLE: requests reach it from now on, and no longer what had its number."""
         with self._lock:
             is_current = self._seen[servable.number] is servable
@@ -145,13 +142,16 @@ class Servables:
                 if self._serving.get(servable.number) is servable:
                     del self._serving[servable.number]
             idle = [servable for servable in retired if not servable.requests]
+            sessions = [servable.session for servable in retired if servable.session is not None]
+        for session in sessions:
+            session.retire()
         if retired:
             self._changed()
         for servable in idle:
             self._start_unload(partial(self._unload, servable))
 
     @contextmanager
-    def lease(self, number: int | None) -> Iterator[tuple[int, "ModelSession"]]:
+    def lease(self, number: int | None) -> Iterator[tuple[int, LoadedModel]]:
         """Holds a version in memory for one request: version `number`, or the highest AVAILABLE one for None.
 
         Raises:
@@ -169,7 +169,7 @@ class Servables:
             seen = sorted(self._seen.values(), key=lambda servable: servable.number, reverse=True)
             return [(s.number, s.state, s.failure if s.state is State.END else None) for s in seen]
 
-    def _acquire(self, number: int | None) -> tuple[Servable, "ModelSession"]:
+    def _acquire(self, number: int | None) -> tuple[Servable, LoadedModel]:
         with self._lock:
             wanted = max(self._serving, default=None) if number is None else number
             servable = self._serving.get(wanted) if wanted is not None else None

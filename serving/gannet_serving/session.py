@@ -5,7 +5,7 @@ alone casts nothing and checks no shapes, and so lets the kernels answer in Tens
 """
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +19,52 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 
 from gannet_client.codec import Array
+from gannet_serving.batching.merging import Shape
+from gannet_serving.callers import UNHURRIED, Caller, require_time_left
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError, code_of, invalid, not_found
 
 _FILES = ("saved_model.pb", "saved_model.pbtxt")
-_MAX_RUNNERS = 64
+_MAX_STEPS = 64
 """Bound on what callers can make the session keep by asking for ever new selections of outputs."""
 
 
 @dataclass(frozen=True)
-class _Runner:
-    """A compiled step: feed dtypes and values stand in the sorted order of the feeds' names."""
+class Step:
+    """What a session computes in one go, compiled. Values stand in the order of `feeds`.
 
-    call: Any
-    dtypes: tuple[int, ...]
+    Attributes:
+        feeds: Names of the tensors to feed.
+        fetches: Names of the tensors that come out.
+        shapes: Those of `feeds` in the graph: None where any size or any number of dimensions will do.
+    """
+
+    feeds: tuple[str, ...]
+    fetches: tuple[str, ...]
+    shapes: tuple[Shape | None, ...]
+    _dtypes: tuple[int, ...]
+    _call: Any
+
+    def check(self, values: Sequence[Array]) -> None:
+        """Refuses values that are not of the graph's dtypes.
+
+        Raises:
+            StatusError: There is one.
+        """
+        for index, (number, value) in enumerate(zip(self._dtypes, values, strict=True)):
+            received = tf.as_dtype(value.dtype).as_datatype_enum
+            if received != number:
+                text = f"{_dtype_text(number)} but {_dtype_text(received)} is provided"
+                raise invalid(f"Expects arg[{index}] to be {text}")
+
+    def run(self, values: Sequence[Array]) -> list[Array]:
+        """Computes from values that were checked.
+
+        Raises:
+            StatusError: An op failed.
+        """
+        with _op_errors():
+            return [_as_array(value) for value in self._call(*values)]
 
 
 class ModelSession:
@@ -53,7 +85,7 @@ class ModelSession:
             StatusError: It cannot be loaded; code and message are TensorFlow Serving's where it has them.
         """
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_session_config(options))
-        self._runners: dict[tuple[tuple[str, ...], tuple[str, ...]], _Runner] = {}
+        self._steps: dict[tuple[tuple[str, ...], tuple[str, ...]], Step] = {}
         self._lock = Lock()
         try:
             self.signatures: dict[str, Any] = dict(
@@ -63,50 +95,50 @@ class ModelSession:
             self.close()
             raise
 
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
-        """Computes the tensors `fetches` from the tensors `feeds`.
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], call: Caller = UNHURRIED
+    ) -> list[Array]:
+        """See `LoadedModel`; values go to the graph as they are."""
+        step = self.step(feeds, fetches)
+        values = [feeds[name] for name in step.feeds]
+        step.check(values)
+        require_time_left(call)
+        return step.run(values)
 
-        Args:
-            feeds: Values by tensor name (`serving_default_noise:0`), of exactly the graph's dtypes.
-            fetches: Names of the tensors to compute.
-
-        Returns:
-            One array per name in `fetches`, in that order.
+    def step(self, feeds: Iterable[str], fetches: Iterable[str]) -> Step:
+        """How to compute the tensors `fetches` from the tensors `feeds`, all by name.
 
         Raises:
-            StatusError: A dtype differs from the graph's, a name is not in the graph, or an op failed.
+            StatusError: A name is not in the graph.
         """
-        names = tuple(sorted(feeds))
-        with _op_errors():
-            runner = self._runner(names, tuple(fetches))
-            _check_dtypes(runner.dtypes, [feeds[name] for name in names])
-            values = runner.call(*(feeds[name] for name in names))
-        return [_as_array(value) for value in values]
+        key = tuple(sorted(feeds)), tuple(fetches)
+        step = self._steps.get(key)
+        if step is None:
+            with self._lock:  # one of many first callers compiles, the others wait for its work
+                step = self._steps.get(key) or self._compile(*key)
+                self._steps[key] = step
+                if len(self._steps) > _MAX_STEPS:
+                    del self._steps[next(iter(self._steps))]
+        return step
+
+    def retire(self) -> None:
+        """Changes nothing: here nobody waits."""
 
     def close(self) -> None:
         """Frees the memory. No call may run at that time or come later."""
-        self._runners.clear()
+        self._steps.clear()
         self._session.close()
         del self._session
         gc.collect()  # a graph is full of reference cycles, and frozen weights live in it
 
-    def _runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Runner:
-        key = feeds, fetches
-        runner = self._runners.get(key)
-        if runner is None:
-            with self._lock:  # one of many first callers compiles, the others wait for its work
-                runner = self._runners.get(key) or self._compile(*key)
-                self._runners[key] = runner
-                if len(self._runners) > _MAX_RUNNERS:
-                    del self._runners[next(iter(self._runners))]
-        return runner
-
-    def _compile(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Runner:
+    def _compile(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Step:
         options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
-        call = self._session._make_callable_from_options(options)
-        graph = self._session.graph
-        dtypes = tuple(graph.get_tensor_by_name(name).dtype.base_dtype.as_datatype_enum for name in feeds)
-        return _Runner(call, dtypes)
+        with _op_errors():
+            call = self._session._make_callable_from_options(options)
+        tensors = [self._session.graph.get_tensor_by_name(name) for name in feeds]
+        shapes = tuple(None if tensor.shape.rank is None else tuple(tensor.shape) for tensor in tensors)
+        dtypes = tuple(tensor.dtype.base_dtype.as_datatype_enum for tensor in tensors)
+        return Step(feeds, fetches, shapes, dtypes, call)
 
 
 def _session_config(options: ServerOptions) -> Any:
@@ -164,15 +196,6 @@ def _op_errors() -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         raise StatusError(code_of(error.error_code), error.message) from None
-
-
-def _check_dtypes(expected: Sequence[int], arrays: Sequence[Array]) -> None:
-    for index, (number, array) in enumerate(zip(expected, arrays, strict=True)):
-        received = tf.as_dtype(array.dtype).as_datatype_enum
-        if received != number:
-            raise invalid(
-                f"Expects arg[{index}] to be {_dtype_text(number)} but {_dtype_text(received)} is provided"
-            )
 
 
 def _dtype_text(number: int) -> str:

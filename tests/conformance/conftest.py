@@ -10,25 +10,54 @@ import grpc
 import pytest
 from google.protobuf import text_format
 
-from gannet_serving import LocalServer
+from gannet_serving import LocalServer, ServerOptions
 from tests.conformance.answers import Target, request_class
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.conformance.models import write_models
+
+    directory: Path = tmp_path_factory.mktemp("conformance")
+    write_models(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     foreign = os.environ.get("GANNET_CONFORMANCE_TARGET")
     if foreign:
         rest = os.environ.get("GANNET_CONFORMANCE_REST")
         with _connected(foreign, f"http://{rest}" if rest else "", embedded=False) as asked:
             yield asked
         return
-    from tests.conformance.models import write_models
-
-    directory: Path = tmp_path_factory.mktemp("conformance")
-    write_models(directory)
     with (
-        LocalServer(directory, rest=True) as server,
+        LocalServer(request.getfixturevalue("models"), rest=True) as server,
         _connected(server.target, server.rest_url.removesuffix("/v1"), embedded=True) as asked,
+    ):
+        yield asked
+
+
+@pytest.fixture(scope="session")
+def batching_target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A server with batching: the embedded one, or another at GANNET_CONFORMANCE_BATCHING_TARGET."""
+    foreign = os.environ.get("GANNET_CONFORMANCE_BATCHING_TARGET")
+    if foreign:
+        with _connected(foreign, "", embedded=False) as asked:
+            yield asked
+        return
+    if os.environ.get("GANNET_CONFORMANCE_TARGET"):
+        pytest.skip("GANNET_CONFORMANCE_BATCHING_TARGET names no address")
+    directory = request.getfixturevalue("models")
+    options = ServerOptions(
+        enable_batching=True,
+        enable_per_model_batching_parameters=True,
+        batching_parameters_file=str(directory / "batching_threads.pbtxt"),
+        grpc_max_threads=64,
+    )
+    with (
+        LocalServer(directory / "batched", options=options) as server,
+        _connected(server.target, "", embedded=True) as asked,
     ):
         yield asked
 

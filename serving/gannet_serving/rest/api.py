@@ -14,6 +14,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
+from gannet_serving.callers import Caller, require_time_left
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService
 from gannet_serving.model_spec import lease
@@ -23,7 +24,6 @@ from gannet_serving.prediction_service import PredictionService
 from gannet_serving.rest.paths import Target, parse_path
 from gannet_serving.rest.requests import Feature, read_examples, read_predict
 from gannet_serving.rest.responses import write_class, write_floats, write_results, write_tensors
-from gannet_serving.rpc import Call, require_time_left
 from gannet_serving.status import invalid
 
 
@@ -36,7 +36,7 @@ class RestApi:
         self._prediction = PredictionService(manager, options)
         self._model = ModelService(manager)
 
-    def answer(self, method: str, path: str, body: bytes, call: Call) -> str:
+    def answer(self, method: str, path: str, body: bytes, call: Caller) -> str:
         """The body of the response.
 
         Args:
@@ -59,7 +59,7 @@ class RestApi:
             return self._metadata(target, call)
         return self._status(target, call)
 
-    def _predict(self, target: Target, body: bytes, call: Call) -> str:
+    def _predict(self, target: Target, body: bytes, call: Caller) -> str:
         request = read_predict(body)
         with lease(self._manager, _spec(target)) as (_, session):
             signature = _signature(session.signatures, request.signature_name)
@@ -67,10 +67,10 @@ class RestApi:
             check_method(signature, self._options)
             require_time_left(call)
             feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
-            outputs = session.run(feeds, [info.name for info in signature.outputs.values()])
+            outputs = session.run(feeds, [info.name for info in signature.outputs.values()], call)
         return write_tensors(dict(zip(signature.outputs, outputs, strict=True)), form)
 
-    def _classify(self, target: Target, body: bytes, call: Call) -> str:
+    def _classify(self, target: Target, body: bytes, call: Caller) -> str:
         request = _examples_request(ClassificationRequest, target, body)
         result = self._prediction.classify(request, call).result
         return write_results(
@@ -78,7 +78,7 @@ class RestApi:
             for row in result.classifications
         )
 
-    def _regress(self, target: Target, body: bytes, call: Call) -> str:
+    def _regress(self, target: Target, body: bytes, call: Caller) -> str:
         request = _examples_request(RegressionRequest, target, body)
         result = self._prediction.regress(request, call).result
         return write_results(write_floats([entry.value for entry in result.regressions]))
@@ -87,7 +87,7 @@ class RestApi:
         request = GetModelStatusRequest(model_spec=_spec(target))
         return _as_json(self._model.get_model_status(request, call))
 
-    def _metadata(self, target: Target, call: Call) -> str:
+    def _metadata(self, target: Target, call: Caller) -> str:
         request = GetModelMetadataRequest(model_spec=_spec(target), metadata_field=[SIGNATURE_DEF])
         response = self._prediction.get_model_metadata(request, call)
         signatures = SignatureDefMap()
