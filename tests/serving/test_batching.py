@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannet_client.codec import encode_values
@@ -51,12 +51,12 @@ class Merged:
 
     def __init__(self, path: Path, **parameters: Any) -> None:
         self.runs: list[BatchRun] = []
-        settings = BatchingParameters(**{"num_batch_threads": 1, **parameters})
-        scheduler = Scheduler(settings.num_batch_threads, "merging")
+        chosen = BatchingParameters(**{"num_batch_threads": 1, **parameters})
+        scheduler = Scheduler(chosen.num_batch_threads, "merging")
         self.session: Any = load_model(
             path,
             wrap=lambda session: BatchingSession(
-                session, Version("gen", 1, path), settings, scheduler, self.runs.append
+                session, Version("gen", 1, path), chosen, scheduler, self.runs.append
             ),
         )
 
@@ -121,33 +121,36 @@ def refusal_of(call: Callable[[], Any]) -> str:
     return str(caught.value)
 
 
-class TestEveryCallerGetsItsOwnRows:
-    @pytest.fixture(
-        scope="class",
-        params=[
-            {},
-            {"max_batch_size": 8, "allowed_batch_sizes": (2, 4, 8)},
-            {"pad_variable_length_inputs": True},
-            {"max_batch_size": 8, "enable_large_batch_splitting": True, "max_execution_batch_size": 3},
-        ],
-        ids=["plain", "allowed sizes", "filled up", "split"],
-    )
-    def model(self, request: pytest.FixtureRequest, paths: dict[str, Path]) -> Iterator[Merged]:
-        settings = {"max_enqueued_batches": 100, "batch_timeout_micros": 500, **request.param}
-        model = Merged(paths["echo"], **settings)
-        yield model
-        model.session.close()
+@pytest.fixture(
+    scope="module",
+    params=[
+        {},
+        {"max_batch_size": 8, "allowed_batch_sizes": (2, 4, 8)},
+        {"pad_variable_length_inputs": True},
+        {"max_batch_size": 8, "enable_large_batch_splitting": True, "max_execution_batch_size": 3},
+    ],
+    ids=["plain", "allowed sizes", "filled up", "split"],
+)
+def of_many_kinds(request: pytest.FixtureRequest, paths: dict[str, Path]) -> Iterator[Merged]:
+    parameters = {"max_enqueued_batches": 100, "batch_timeout_micros": 500, **request.param}
+    model = Merged(paths["echo"], **parameters)
+    yield model
+    model.session.close()
 
-    @given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 3)), min_size=1, max_size=12))
-    def test_in_order(self, model: Merged, shapes: list[tuple[int, int]]) -> None:
-        inputs = [echo(rows, width, first=100 * n) for n, (rows, width) in enumerate(shapes)]
-        with ThreadPoolExecutor(12) as pool:
-            answers = list(pool.map(model.run, inputs))
-        for given_inputs, outputs in zip(inputs, answers, strict=True):
-            rows, width = given_inputs["x"].shape
-            assert outputs["x"].shape[0] == rows
-            np.testing.assert_array_equal(outputs["x"][:, :width], given_inputs["x"])
-            np.testing.assert_array_equal(outputs["names"], given_inputs["names"], strict=True)
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 3)), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_every_caller_gets_its_own_rows_in_order(
+    of_many_kinds: Merged, shapes: list[tuple[int, int]]
+) -> None:
+    inputs = [echo(rows, width, first=100 * n) for n, (rows, width) in enumerate(shapes)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(of_many_kinds.run, inputs))
+    for given_inputs, outputs in zip(inputs, answers, strict=True):
+        rows, width = given_inputs["x"].shape
+        assert outputs["x"].shape[0] == rows
+        np.testing.assert_array_equal(outputs["x"][:, :width], given_inputs["x"])
+        np.testing.assert_array_equal(outputs["names"], given_inputs["names"], strict=True)
 
 
 def test_a_full_batch_is_one_run(merged: Callable[..., Merged], saved_models: Any) -> None:

@@ -37,7 +37,7 @@ def merge(parts: Sequence[Array], size: int) -> Array:
         size: Not less than the rows of all parts together.
 
     >>> merge([np.array([[1], [2]]), np.array([[3, 4]])], 4).tolist()
-    [[1, 1], [2, 2], [3, 4], [3, 4]]
+    [[1, 1], [2, 1], [3, 4], [3, 4]]
     """
     inner = tuple(map(max, *(part.shape[1:] for part in parts))) if len(parts) > 1 else parts[0].shape[1:]
     filled = [part if part.shape[1:] == inner else _fill(part, inner) for part in parts]
