@@ -6,7 +6,6 @@ and refuses what TensorFlow Serving does.
 """
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -18,15 +17,20 @@ MAX_EXPANDED_BYTES: Final = 1 << 28
 """A message of a few bytes may ask for its last value to be repeated; beyond this size that is refused."""
 
 
-@dataclass(frozen=True)
 class _Numeric:
-    """How one numeric dtype travels: `field` holds values as `listed`, content holds them as `stored`."""
+    """How one numeric dtype travels: `field` holds values as `listed`, content holds them as `stored`.
 
-    number: int
-    name: str
-    field: str
-    listed: str
-    stored: str
+    Either is decoded to `array`. Equal dtypes are the same object here.
+    """
+
+    def __init__(self, number: int, name: str, field: str, listed: str, stored: str) -> None:
+        self.number = number
+        self.name = name
+        self.field = field
+        self.listed = np.dtype(listed)
+        self.stored = np.dtype(stored)
+        decoded = np.dtype("float32" if name == "bfloat16" else name).newbyteorder("<")
+        self.array = np.dtype(decoded.str)
 
 
 # TensorFlow's numbers. Half floats are listed as the bits of a uint16; content is little-endian.
@@ -48,6 +52,7 @@ _NUMERIC: Final = (
 _STRING: Final = 7
 _BY_NUMBER: Final = {kind.number: kind for kind in _NUMERIC}
 _BY_NAME: Final = {kind.name: kind for kind in _NUMERIC}
+_BY_DTYPE: Final = {kind.array: kind for kind in _NUMERIC if kind.name != "bfloat16"}
 _FIXED_WIDTH: Final = ("float_val", "double_val")
 _MAX_DIMENSIONS: Final = 64
 _MAX_ELEMENTS: Final = 1 << 59  # of eight bytes each: NumPy counts the bytes in an int64, also around a zero
@@ -132,35 +137,37 @@ def encode_values(array: Array, proto: Any) -> None:
 
 
 def _shape(proto: Any) -> tuple[tuple[int, ...], int]:
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    shape = tuple([dim.size for dim in proto.tensor_shape.dim])  # a list is quicker here than a generator
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueError(
             f"a tensor of {len(shape)} dimensions cannot be read; NumPy ends at {_MAX_DIMENSIONS}"
         )
     if min(shape, default=0) < 0:
         raise ValueError(f"tensor shape {list(shape)} has a negative dimension; every one must be at least 0")
-    if math.prod(max(size, 1) for size in shape) > _MAX_ELEMENTS:
+    count = math.prod(shape)
+    if (count or math.prod(max(size, 1) for size in shape)) > _MAX_ELEMENTS:
         raise ValueError(f"tensor shape {list(shape)} is too large for any memory")
-    return shape, math.prod(shape)
+    return shape, count
 
 
 def _decode_numbers(proto: Any, kind: _Numeric, count: int, limit: int) -> Array:
     content = proto.tensor_content if count else b""  # read once: every access copies it
-    stored = np.dtype(kind.stored)
     if content:
-        if len(content) != count * stored.itemsize:
+        if len(content) != count * kind.stored.itemsize:
             raise ValueError(
                 f"tensor_content holds {len(content)} bytes; {count} elements of {kind.name} "
-                f"need {count * stored.itemsize}"
+                f"need {count * kind.stored.itemsize}"
             )
-        bits = np.frombuffer(content, stored)
+        bits = np.frombuffer(content, kind.stored)
     else:
         values = _listed(getattr(proto, kind.field), kind.listed)
-        bits = _fit(values.astype(stored, copy=False), count, limit)
-    return _from_bits(bits, kind.name)
+        bits = values if kind.listed is kind.stored else values.astype(kind.stored, copy=False)
+        if len(bits) != count:
+            bits = _fit(bits, count, limit)
+    return bits if kind.array is kind.stored else _from_bits(bits, kind)
 
 
-def _listed(field: Any, dtype: str) -> Array:
+def _listed(field: Any, dtype: np.dtype[Any]) -> Array:
     if hasattr(field, "__array__"):  # protobuf 7.34 and later: no Python object per element
         return np.asarray(field, dtype)
     return np.fromiter(field, dtype, len(field))
@@ -182,12 +189,12 @@ def _fit(values: Array, count: int, limit: int) -> Array:
     return fitted
 
 
-def _from_bits(bits: Array, name: str) -> Array:
-    if name == "bool":
+def _from_bits(bits: Array, kind: _Numeric) -> Array:
+    if kind.name == "bool":
         return _checked_bool(bits)
-    if name == "bfloat16":
+    if kind.name == "bfloat16":
         return (bits.astype("<u4") << 16).view("<f4")
-    return bits.view(np.dtype(name).newbyteorder("<"))
+    return bits.view(kind.array)
 
 
 def _checked_bool(bits: Array) -> Array:
@@ -232,7 +239,7 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
 def _describe(array: Array, proto: Any) -> _Numeric | None:
     """Resets `proto` to the dtype and shape of `array`; None stands for strings."""
     is_text = array.dtype.kind in "OSU"
-    kind = None if is_text else _BY_NAME.get(array.dtype.name)
+    kind = None if is_text else _BY_DTYPE.get(array.dtype) or _BY_NAME.get(array.dtype.name)
     if kind is None and not is_text:
         raise ValueError(
             f"an array of {array.dtype} cannot be sent; expected one of {', '.join(_BY_NAME)} or bytes"

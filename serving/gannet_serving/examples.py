@@ -12,6 +12,7 @@ from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT
 from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.loaded import LoadedModel
+from gannet_serving.signatures import Signature
 from gannet_serving.status import invalid
 
 INPUTS = "inputs"
@@ -49,8 +50,8 @@ def count_examples(examples: Input) -> int:
     return len(getattr(examples, kind).examples) if kind else 0
 
 
-def named_signature(session: LoadedModel, spec: Any) -> Any:
-    """The SignatureDef that a ModelSpec names, for Classify and Regress.
+def named_signature(session: LoadedModel, spec: Any) -> Signature:
+    """The signature that a ModelSpec names, for Classify and Regress.
 
     Raises:
         StatusError: There is none; the text differs from that of Predict.

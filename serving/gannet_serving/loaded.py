@@ -1,10 +1,11 @@
 """What a loaded version can do, whether its requests are merged or not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from gannet_client.codec import Array
 from gannet_serving.callers import UNHURRIED, Caller
+from gannet_serving.signatures import Signature
 from gannet_serving.versions import Version
 
 
@@ -12,10 +13,10 @@ class LoadedModel(Protocol):
     """A version in memory. Safe to use from many threads until it is closed.
 
     Attributes:
-        signatures: The model's SignatureDef messages by key, as TensorFlow Serving shows them.
+        signatures: What the model can be asked for, by key.
     """
 
-    signatures: dict[str, Any]
+    signatures: dict[str, Signature]
 
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], call: Caller = UNHURRIED
@@ -25,7 +26,7 @@ class LoadedModel(Protocol):
         Args:
             feeds: Values by tensor name (`serving_default_noise:0`), of exactly the graph's dtypes.
             fetches: Names of the tensors to compute.
-            call: On whose behalf; nothing is computed once nobody waits for it.
+            call: On whose behalf: if the run has to wait, it does so no longer than its caller.
 
         Returns:
             One array per name in `fetches`, in that order.

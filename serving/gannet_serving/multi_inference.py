@@ -1,7 +1,6 @@
 """MultiInference: several signatures that classify or regress, on the same tf.Examples in one run."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
@@ -13,7 +12,7 @@ from gannet_serving.examples import count_examples, run_examples
 from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
 from gannet_serving.regression import regression, regression_tensors
-from gannet_serving.signatures import CLASSIFY_METHOD, REGRESS_METHOD
+from gannet_serving.signatures import CLASSIFY_METHOD, REGRESS_METHOD, Signature
 from gannet_serving.status import StatusError, invalid
 
 _DEFAULTS = ServerOptions()
@@ -24,7 +23,7 @@ class _Task:
     """One result that is asked for."""
 
     key: str
-    signature: Any
+    signature: Signature
     classifies: bool
     feed: str
     fetches: list[str]
@@ -82,7 +81,7 @@ def _tasks(session: LoadedModel, request: MultiInferenceRequest, options: Server
     return tasks
 
 
-def _task(key: str, signature: Any, method: str, options: ServerOptions) -> _Task:
+def _task(key: str, signature: Signature, method: str, options: ServerOptions) -> _Task:
     if method not in (CLASSIFY_METHOD, REGRESS_METHOD):
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {method}")
     tensors = classification_tensors if method == CLASSIFY_METHOD else regression_tensors

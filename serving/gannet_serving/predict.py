@@ -13,6 +13,7 @@ from gannet_serving.signatures import (
     CLASSIFY_METHOD,
     PREDICT_METHOD,
     REGRESS_METHOD,
+    Signature,
     input_tensors,
     output_tensors,
 )
@@ -57,7 +58,7 @@ def run_predict(
     return response
 
 
-def check_method(signature: Any, options: ServerOptions) -> None:
+def check_method(signature: Signature, options: ServerOptions) -> None:
     """Refuses, where that is asked for, a signature whose method Predict does not know.
 
     Raises:

@@ -68,7 +68,8 @@ class PredictionService:
             if field != SIGNATURE_DEF:
                 raise invalid(f"Metadata field {field} is not supported")
         with lease(self._manager, spec) as (version, session):
-            signatures = SignatureDefMap(signature_def=session.signatures)
+            definitions = {key: signature.definition for key, signature in session.signatures.items()}
+            signatures = SignatureDefMap(signature_def=definitions)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = version

@@ -30,14 +30,15 @@ class Methods(grpc.GenericRpcHandler):
     """
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
-        self._methods = dict(methods)
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            path: grpc.unary_unary_rpc_method_handler(partial(_respond, method))
+            for path, method in methods.items()
+        }
+        self._otherwise: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """The handler of a call; there is one for every call."""
-        method = self._methods.get(handler_call_details.method)
-        if method is None:
-            return grpc.stream_stream_rpc_method_handler(_refuse)
-        return grpc.unary_unary_rpc_method_handler(partial(_respond, method))
+        return self._handlers.get(handler_call_details.method, self._otherwise)
 
 
 def _respond(method: Method, data: bytes, context: grpc.ServicerContext) -> bytes:

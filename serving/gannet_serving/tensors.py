@@ -42,7 +42,7 @@ def to_proto(array: Array, proto: TensorProto, *, as_content: bool = False) -> N
     Raises:
         ValueError: No response can carry the dtype.
     """
-    if array.dtype.name in _COMPLEX_BY_NAME:
+    if array.dtype.kind == "c":
         _encode_complex(array, proto, as_content)
     elif as_content:
         encode(array, proto)

@@ -14,7 +14,7 @@ from gannet_serving.callers import require_time_left
 from gannet_serving.status import StatusError
 
 if TYPE_CHECKING:
-    from gannet_serving.session import Step
+    from gannet_serving.step import Step
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from gannet_serving.batching.lane import Lane, LaneName, Observer
 from gannet_serving.batching.merging import count_rows
 from gannet_serving.batching.parameters import BatchingParameters
 from gannet_serving.batching.scheduler import Scheduler
-from gannet_serving.callers import UNHURRIED, Caller, require_time_left
+from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.status import invalid
 from gannet_serving.versions import Version
 
@@ -70,7 +70,6 @@ class BatchingSession:
                 f"Task size {rows} is larger than maximum input batch size {self._parameters.max_batch_size}"
             )
         lane.step.check(values)
-        require_time_left(call)
         outputs = self._wait(lane, values, rows, call) if rows else lane.compute([values], [0])[0]
         return [outputs[lane.step.fetches.index(name)] for name in fetches]
 
