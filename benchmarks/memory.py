@@ -34,7 +34,7 @@ def main() -> None:
             if self.model.train_function.next_step in (EARLY, LATE):
                 self.resident[self.model.train_function.next_step] = resident()
 
-    shape = {"image_size": 16, "channels": 1, "width": 16}
+    shape: dict[str, Any] = {"image_size": 16, "channels": 1, "width": 16}
     config = TrainConfig(model="dcgan", data="digits", steps=LATE, batch_size=16, **shape)
     probe = Probe()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
