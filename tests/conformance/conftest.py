@@ -15,7 +15,8 @@ from tests.conformance.answers import Target, request_class
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of the suite, also where a foreign server has a copy of its own."""
     from tests.conformance.models import write_models
 
     directory: Path = tmp_path_factory.mktemp("conformance")
@@ -32,7 +33,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
             yield asked
         return
     with (
-        LocalServer(request.getfixturevalue("models"), rest=True) as server,
+        LocalServer(request.getfixturevalue("directory"), rest=True) as server,
         _connected(server.target, server.rest_url.removesuffix("/v1"), embedded=True) as asked,
     ):
         yield asked
@@ -48,7 +49,7 @@ def batching_target(request: pytest.FixtureRequest) -> Iterator[Target]:
         return
     if os.environ.get("GANNET_CONFORMANCE_TARGET"):
         pytest.skip("GANNET_CONFORMANCE_BATCHING_TARGET names no address")
-    directory = request.getfixturevalue("models")
+    directory = request.getfixturevalue("directory")
     options = ServerOptions(
         enable_batching=True,
         enable_per_model_batching_parameters=True,
