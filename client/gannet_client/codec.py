@@ -142,7 +142,7 @@ def _shape(proto: Any) -> tuple[tuple[int, ...], int]:
         raise ValueError(
             f"a tensor of {len(shape)} dimensions cannot be read; NumPy ends at {_MAX_DIMENSIONS}"
         )
-    if shape and min(shape) < 0:
+    if min(shape, default=0) < 0:
         raise ValueError(f"tensor shape {list(shape)} has a negative dimension; every one must be at least 0")
     count = math.prod(shape)
     if (count or math.prod(max(size, 1) for size in shape)) > _MAX_ELEMENTS:

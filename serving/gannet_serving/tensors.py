@@ -8,6 +8,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.framework.types_pb2 import DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128, DT_DOUBLE, DT_FLOAT
 
 from gannet_client.codec import Array, decode, encode, encode_values
+from gannet_serving.plain_tensors import read_plain
 
 # The client has no use for complex numbers: number, NumPy's name, the list, and the dtype of one part.
 _COMPLEX = (
@@ -24,6 +25,9 @@ def to_array(proto: TensorProto) -> Array:
     Raises:
         ValueError: The dtype is none that a request can carry, or the values do not fit the shape.
     """
+    plain = read_plain(proto)
+    if plain is not None:
+        return plain
     if proto.dtype in _COMPLEX_BY_NUMBER:
         return _complex_array(proto)
     array = decode(proto)
