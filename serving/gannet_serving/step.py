@@ -65,7 +65,7 @@ class Step:
             StatusError: There is one.
         """
         for index, (value, stored) in enumerate(zip(values, self._stored, strict=True)):
-            if value.dtype != stored:
+            if value.dtype is not stored and value.dtype != stored:
                 received = tf.as_dtype(value.dtype)
                 raise invalid(
                     f"Expects arg[{index}] to be {_dtype_text(self._dtypes[index])} "
