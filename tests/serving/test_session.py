@@ -64,6 +64,15 @@ def test_first_callers_at_once_and_many_more(session: Any, saved_models: Any) ->
     np.testing.assert_allclose(np.concatenate(answers), saved_models.images(np.concatenate(rows)), rtol=1e-5)
 
 
+def test_runs_that_keep_a_thread_busy_from_many_of_them(session: Any, saved_models: Any) -> None:
+    """Large enough to be compiled anew for the session's own threads while others run."""
+    noise = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: images_of(session, noise), range(24)))
+    for images in answers:
+        np.testing.assert_allclose(images, saved_models.images(noise), rtol=1e-4, atol=1e-5)
+
+
 def test_a_repeated_output_is_computed_for_each(session: Any) -> None:
     name = session.signatures["serving_default"].outputs["images"].name
     first, second = session.run({NOISE: np.ones((1, 4), np.float32)}, [name, name])
