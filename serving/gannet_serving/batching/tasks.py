@@ -39,10 +39,11 @@ class Task:
         Raises:
             StatusError: Something went wrong, or the deadline has passed.
         """
-        left = min(self.call.time_remaining(), threading.TIMEOUT_MAX)
-        if not self._unanswered.acquire(timeout=max(left, 0)):
+        while not self._unanswered.acquire(timeout=self._patience()):
             require_time_left(self.call)
-            return self.result()  # the two clocks disagree
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
+
+    def _patience(self) -> float:
+        return min(max(self.call.time_remaining(), 0), threading.TIMEOUT_MAX)
