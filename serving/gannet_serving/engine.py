@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,21 +10,28 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import grpc
+
+from gannet_client.contract import WARMUP_FILE
 from gannet_client.native_log import quiet_native_log
 from gannet_serving.options import ServerOptions
+from gannet_serving.status import StatusError
 
 if TYPE_CHECKING:
+    from gannet_serving.monitoring.tensorflow_serving import LoadMetrics
     from gannet_serving.session import ModelSession
 
 _lock = Lock()
 
 
-def loader(options: ServerOptions) -> "Callable[[Path], ModelSession]":
-    """What loads versions as `options` ask for."""
-    return partial(load_model, options=options)
+def loader(options: ServerOptions, metrics: "LoadMetrics | None") -> "Callable[[Path], ModelSession]":
+    """What loads versions as `options` ask for; `metrics` counts their warm-ups."""
+    return partial(load_model, options=options, metrics=metrics)
 
 
-def load_model(directory: Path, options: ServerOptions | None = None) -> "ModelSession":
+def load_model(
+    directory: Path, options: ServerOptions | None = None, metrics: "LoadMetrics | None" = None
+) -> "ModelSession":
     """Loads and warms up the SavedModel in `directory`, importing TensorFlow first if need be.
 
     Raises:
@@ -31,17 +39,33 @@ def load_model(directory: Path, options: ServerOptions | None = None) -> "ModelS
     """
     import_tensorflow()
     from gannet_serving.session import ModelSession
-    from gannet_serving.warm_up import warm_up
 
     options = options or ServerOptions()
     session = ModelSession(directory, options)
     try:
         if options.enable_model_warmup:
-            warm_up(session, directory, iterations=options.num_request_iterations_for_warmup or 1)
+            _warm_up(session, directory, options, metrics)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def _warm_up(
+    session: "ModelSession", directory: Path, options: ServerOptions, metrics: "LoadMetrics | None"
+) -> None:
+    from gannet_serving.warm_up import warm_up
+
+    begin = time.monotonic()
+    status = grpc.StatusCode.OK
+    try:
+        warm_up(session, directory, iterations=options.num_request_iterations_for_warmup or 1)
+    except StatusError as error:
+        status = error.code
+        raise
+    finally:
+        if metrics and (directory / WARMUP_FILE).exists():
+            metrics.warmed_up(str(directory), time.monotonic() - begin, status.name)
 
 
 def import_tensorflow() -> None:

@@ -35,7 +35,6 @@ _WITHOUT_EFFECT = (
     "batching_parameters_file",
     "enable_batching",
     "enable_per_model_batching_parameters",
-    "monitoring_config_file",
 )
 """Options that are checked as TensorFlow Serving checks them; nothing else comes of them."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -84,9 +83,8 @@ def read(values: dict[str, Any]) -> ServerOptions:
     known = {option.name: values[option.name] for option in fields(ServerOptions)}
     for name in [name for name in known if name.endswith("_file") and known[name]]:
         _require_readable(name, known[name])
-    if known["ssl_config_file"]:
-        raise UsageError("--ssl_config_file: this server has no TLS, and does not serve in the clear instead")
-    return ServerOptions(**{**known, "port": known["port"] or None})
+    ports = {name: known[name] or None for name in ("port", "rest_api_port")}
+    return ServerOptions(**{**known, **ports})
 
 
 def warn_of_ignored(context: click.Context) -> None:
@@ -106,7 +104,7 @@ def _require_readable(name: str, path: str) -> None:
 
 
 def _flag(option: "Field[Any]") -> click.Option:
-    return _make(option.name, option.default, help=option.metadata["help"])
+    return _make(option.name, option.metadata["flag"], help=option.metadata["help"])
 
 
 def _make(name: str, default: Any, **settings: Any) -> click.Option:

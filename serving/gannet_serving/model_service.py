@@ -4,10 +4,10 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, 
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 from tensorflow_serving.apis.status_pb2 import StatusProto
 
+from gannet_serving.calls import Call
 from gannet_serving.config_proto import read_config
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import require_model_spec
-from gannet_serving.rpc import Call
 from gannet_serving.status import invalid, not_found
 
 

@@ -1,8 +1,11 @@
 """What every request begins with: a ModelSpec, resolved to a version in memory."""
 
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gannet_serving.calls import Call
 from gannet_serving.manager import ModelManager
 from gannet_serving.status import invalid
 
@@ -21,7 +24,8 @@ def require_model_spec(request: Any) -> Any:
     return request.model_spec
 
 
-def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int, ModelSession]]":
+@contextmanager
+def lease(manager: ModelManager, spec: Any, call: Call) -> "Iterator[tuple[int, ModelSession]]":
     """Holds the version that `spec` asks for, by number, label or as the latest, in memory for one request.
 
     Raises:
@@ -29,7 +33,14 @@ def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int
     """
     if not spec.name:
         raise invalid("ModelSpec has no name specified.")
+    if manager.knows(spec.name):
+        call.model = spec.name
     choice = spec.WhichOneof("version_choice")
+    number = spec.version.value if choice == "version" else None
     if choice == "version_label":
-        return manager.lease(spec.name, manager.labelled(spec.name, spec.version_label))
-    return manager.lease(spec.name, spec.version.value if choice == "version" else None)
+        number = manager.labelled(spec.name, spec.version_label)
+    with manager.lease(spec.name, number) as (version, session):
+        call.version = version
+        begin = time.perf_counter()
+        yield version, session
+        call.runtime = time.perf_counter() - begin

@@ -1,6 +1,5 @@
 """A server as a process: its log, its signals, its life from the first load to the last request."""
 
-import faulthandler
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
+from gannet_serving.tls import server_credentials, warn_if_exposed
 
 _GRACE_SECONDS = 8.0
 """Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
@@ -33,17 +33,6 @@ def require_libraries() -> None:
     require(
         "serve", "tensorflow", "tensorflow_serving", "grpc_health", "grpc_reflection", "starlette", "uvicorn"
     )
-
-
-def configure_logging() -> None:
-    """Sends the log to stderr, one line per event, and the Python stack there should the process crash.
-
-    The stream is a copy of stderr, because the original is muted while TensorFlow is imported.
-    """
-    stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    logging.basicConfig(stream=stream, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("gannet_serving").setLevel(logging.INFO)
-    faulthandler.enable(stream)
 
 
 class StopSignal:
@@ -78,7 +67,7 @@ def run(
     options: ServerOptions,
     *,
     settled: Callable[[], None] = lambda: None,
-    ready: Callable[[str], None] = lambda address: None,
+    ready: Callable[[str, str], None] = lambda address, rest_address: None,
 ) -> int:
     """Serves the models of `manager` until SIGTERM or SIGINT comes and what runs then has ended.
 
@@ -89,7 +78,7 @@ def run(
         manager: The models; started and stopped here.
         options: Where to listen, and all else that the server is to do.
         settled: Called before the port is opened; may raise to call it off.
-        ready: Called with `HOST:PORT` once the port is open.
+        ready: Called once the ports are open, with `HOST:PORT` of gRPC and that of REST, which may be empty.
 
     Returns:
         The exit code: 0 after SIGTERM, 130 after SIGINT. When work is left that cannot be interrupted (a
@@ -99,8 +88,7 @@ def run(
         UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
-    if options.port is not None:
-        require_free(options.host, options.port)
+    _require_what_is_needed(options)
     _start(manager)
     try:
         while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
@@ -118,6 +106,18 @@ def run(
     return code
 
 
+def _require_what_is_needed(options: ServerOptions) -> None:
+    """Notices at once what would otherwise fail only when the models are loaded."""
+    for port in (options.port, options.rest_api_port):
+        if port is not None:
+            require_free(options.host, port)
+    if options.ssl_config_file:
+        server_credentials(options.ssl_config_file)
+        warn_if_exposed(options.ssl_config_file)
+    if options.monitoring_config_file and options.rest_api_port is None:
+        _log.warning("--monitoring_config_file has no effect without --rest_api_port, where metrics are told")
+
+
 def _start(manager: ModelManager) -> None:
     try:
         manager.start()
@@ -126,7 +126,7 @@ def _start(manager: ModelManager) -> None:
 
 
 def _answer_until(
-    stop: StopSignal, manager: ModelManager, options: ServerOptions, ready: Callable[[str], None]
+    stop: StopSignal, manager: ModelManager, options: ServerOptions, ready: Callable[[str, str], None]
 ) -> None:
     import_tensorflow()
     from gannet_serving.server import ModelServer
@@ -134,7 +134,7 @@ def _answer_until(
     server = ModelServer(manager, options)
     server.start()
     _log.info("listening on %s", server.address)
-    ready(server.address)
+    ready(server.address, server.rest_address)
     stop.wait()
     _log.info("stopping; running requests have %.0f s to end", _GRACE_SECONDS)
     server.stop(_GRACE_SECONDS)

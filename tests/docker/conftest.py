@@ -22,18 +22,24 @@ def docker(*arguments: object) -> str:
 
 
 class Container:
-    """A running container of the image, its port 8500 published on the loopback interface alone."""
+    """A running container of the image, its ports published on the loopback interface alone."""
 
     def __init__(self, image: str, models: Path, *arguments: str, options: tuple[str, ...] = ()) -> None:
         self.id = docker(
-            *("run", "--detach", "--publish", "127.0.0.1::8500", "--volume", f"{models}:/models:ro"),
+            *("run", "--detach", "--publish", "127.0.0.1::8500", "--publish", "127.0.0.1::8501"),
+            *("--volume", f"{models}:/models:ro"),
             *(*CONFINED, *options, image, *arguments),
         )
 
     @property
     def address(self) -> str:
-        """Where the published port can be reached."""
+        """Where gRPC can be reached."""
         return docker("port", self.id, "8500/tcp")
+
+    @property
+    def rest_address(self) -> str:
+        """Where REST can be reached."""
+        return docker("port", self.id, "8501/tcp")
 
     def wait_for_log(self, text: str) -> None:
         """Follows the log until a line with `text` comes."""

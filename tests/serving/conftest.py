@@ -16,6 +16,7 @@ from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.sources import Directory, Fixed, Source
+from tests.serving.processes import Process
 
 WIDTH = 4
 IMAGE = (4, 4, 1)
@@ -27,6 +28,7 @@ class Stubs(NamedTuple):
     prediction: Any
     model: Any
     channel: grpc.Channel
+    address: str
 
 
 class SavedModels:
@@ -153,7 +155,7 @@ def open_stubs(address: str) -> Stubs:
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
     channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-    return Stubs(PredictionServiceStub(channel), ModelServiceStub(channel), channel)
+    return Stubs(PredictionServiceStub(channel), ModelServiceStub(channel), channel, address)
 
 
 @pytest.fixture(scope="session")
@@ -194,6 +196,19 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start_one(program: str, *arguments: object) -> Process:
+        started.append(Process(program, *arguments))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
 
 
 @pytest.fixture
@@ -259,11 +274,17 @@ def _serving(source: Source, **options: Any) -> Iterator[str]:
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    fast = {"file_system_poll_wait_seconds": 0.02, "max_num_load_retries": 0}
-    manager = ModelManager(source, ServerOptions(**{**fast, **options}))
+    usual = {
+        "file_system_poll_wait_seconds": 0.02,
+        "grpc_max_threads": 64,
+        "max_num_load_retries": 0,
+        "port": 0,
+    }
+    given = ServerOptions(**{**usual, **options})
+    manager = ModelManager(source, given)
     manager.start()
     assert manager.wait_until_settled(60)
-    server = ModelServer(manager)
+    server = ModelServer(manager, given)
     server.start()
     yield server.address
     server.stop(grace=0)

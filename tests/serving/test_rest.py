@@ -33,7 +33,8 @@ def models(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[LocalServer]:
-    with LocalServer(models, rest=True, options=ServerOptions(rest_api_timeout_in_ms=300)) as server:
+    options = ServerOptions(rest_api_num_threads=16, rest_api_timeout_in_ms=300)
+    with LocalServer(models, rest=True, options=options) as server:
         yield server
 
 
@@ -128,7 +129,7 @@ def test_a_port_in_use_is_noticed(server: LocalServer) -> None:
 
     port = int(server.rest_url.split("/")[2].rpartition(":")[2])
     options = ServerOptions(port=0, rest_api_port=port)
-    complaint = f"^cannot listen on 127.0.0.1:{port}: Address already in use; .* --rest_api_port or --host$"
+    complaint = f"^cannot listen on 127.0.0.1:{port}: Address already in use; choose another port or --host$"
     with pytest.raises(UsageError, match=complaint):
         ModelServer(ModelManager(Fixed({})), options).start()
 

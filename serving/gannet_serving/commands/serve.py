@@ -21,29 +21,49 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="TCP port for gRPC; 0 for any that is free.",
 )
-def serve(models: Path, host: str, port: int) -> int:
-    """Serve every model of the directory MODELS over gRPC.
+@click.option(
+    "--rest-port",
+    type=click.IntRange(0, 65535),
+    help="TCP port for REST, usually 8501; 0 for any that is free. Without it there is no REST.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the log on stderr.",
+)
+def serve(models: Path, host: str, port: int, rest_port: int | None, log_format: str) -> int:
+    """Serve every model of the directory MODELS over gRPC, and over REST where that is asked for.
 
     A model is a subdirectory with numbered versions, as `gannet export` writes it: MODELS/NAME/1. Models and
-    versions that come later are picked up. Prints HOST:PORT once it is ready; Ctrl-C or SIGTERM stops it.
+    versions that come later are picked up. Prints HOST:PORT once it is ready, then the URL of REST if there
+    is one; Ctrl-C or SIGTERM stops it.
     """
+    from gannet_serving.logs import configure_logging
     from gannet_serving.manager import ModelManager
     from gannet_serving.options import ServerOptions
-    from gannet_serving.process import configure_logging, require_libraries, run
+    from gannet_serving.process import require_libraries, run
     from gannet_serving.sources import Directory
     from gannet_serving.versions import find_models
 
     require_libraries()
     if not models.is_dir():
         raise UsageError(f"{models} is not a directory; expected one that holds models, like {models}/NAME/1")
-    configure_logging()
+    configure_logging(log_format)
     directory = models.absolute()
     if not find_models(directory):
         _log.warning("%s", _nothing_to_serve(directory))
     # What failed once is tried again when its files change; minutes of retries would only hide it.
-    options = ServerOptions(host=host, port=port, max_num_load_retries=0)
+    options = ServerOptions(host=host, port=port, rest_api_port=rest_port, max_num_load_retries=0)
     manager = ModelManager(Directory(directory), options)
-    return run(manager, options, ready=lambda address: print(address, flush=True))
+    return run(manager, options, ready=_tell)
+
+
+def _tell(address: str, rest_address: str) -> None:
+    print(address, flush=True)
+    if rest_address:
+        print(f"http://{rest_address}/v1", flush=True)
 
 
 def _nothing_to_serve(directory: Path) -> str:

@@ -1,0 +1,74 @@
+"""The threads of the gRPC server.
+
+This is the only file that knows what the server of grpcio hands to its pool.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event, Thread, get_ident
+from typing import Any
+
+SPARE_THREADS = 32
+"""Beyond those that compute: for refusals, health, status, and messages that are still on their way."""
+_PATIENCE_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
+
+
+class CallPool(ThreadPoolExecutor):
+    """Threads that callers cannot keep from each other.
+
+    A thread of grpcio waits until its call's message has come as a whole. When other calls wait for a
+    thread, a call whose message has not come within a second is cancelled: otherwise a few callers that
+    begin and never send could take every thread.
+    """
+
+    def __init__(self, calls: int) -> None:
+        """Creates threads as they are needed.
+
+        Args:
+            calls: How many calls may be computed at once.
+        """
+        super().__init__(calls + SPARE_THREADS, thread_name_prefix="rpc")
+        self._queued: deque[None] = deque()
+        self._receiving: dict[int, tuple[float, Any]] = {}
+        self._ended = Event()
+        Thread(target=self._watch, name="rpc-watch", daemon=True).start()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Runs the work of a call once a thread is free."""
+        self._queued.append(None)
+        return super().submit(self._run, work, args)
+
+    def received(self) -> None:
+        """To be called by the thread of a call: its message is there."""
+        self._receiving.pop(get_ident(), None)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Ends the threads."""
+        self._ended.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def _run(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        self._queued.pop()
+        self._receiving[get_ident()] = time.monotonic(), args
+        try:
+            return work(*args)
+        finally:
+            self.received()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            if not self._queued:
+                continue
+            latest = time.monotonic() - _PATIENCE_SECONDS
+            for begin, args in list(self._receiving.values()):
+                if begin < latest:
+                    _cancel(args)
+
+
+def _cancel(args: tuple[Any, ...]) -> None:
+    for event in args:
+        if hasattr(event, "call_details"):
+            event.call.cancel()

@@ -1,0 +1,97 @@
+"""The metrics that TensorFlow Serving does not have: by version and signature, in flight, in the queues."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from gannet_serving.calls import Call
+from gannet_serving.monitoring.instruments import Counter, Family, Gauge, Histogram
+from gannet_serving.monitoring.tensorflow_serving import UNKNOWN
+
+_SECONDS = [0.0005 * 2**i for i in range(18)]
+_ROWS = [2**i for i in range(15)]
+Queue = tuple[str, int, str]
+"""Model, version, and the name of one of its queues."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """The instruments of the requests that are alike."""
+
+    requests: Counter
+    seconds: Histogram
+    rows: Histogram
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The instruments of one queue."""
+
+    requests: Histogram
+    rows: Histogram
+    padding: Counter
+
+
+class OwnMetrics:
+    """Metrics of requests and batches."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Registers the metrics, which have no values yet."""
+        family, rows = partial(Family, registry), partial(Histogram, _ROWS)
+        labels = "model version signature method entrypoint code"
+        self._requests = family("gannet_requests_total", "Requests.", labels, Counter)
+        labels = "model version signature"
+        self._seconds = family(
+            "gannet_request_seconds", "Seconds of good requests.", labels, partial(Histogram, _SECONDS)
+        )
+        self._rows = family("gannet_request_rows", "Rows of good requests.", labels, rows)
+        self._in_flight = family("gannet_requests_in_flight", "Predictions now.", "entrypoint", Gauge)
+        labels = "model version queue"
+        self._batch_requests = family("gannet_batch_requests", "Requests per batch.", labels, rows)
+        self._batch_rows = family("gannet_batch_rows", "Rows per batch, without padding.", labels, rows)
+        self._padding = family("gannet_batch_padding_rows_total", "Rows of padding.", labels, Counter)
+        self._queue_length = family("gannet_batch_queue_length", "Requests that wait.", labels, Gauge)
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
+        self._batches: dict[Queue, _Batches] = {}
+
+    def observe(self, call: Call, code: grpc.StatusCode) -> None:
+        """Counts a request that is over."""
+        key = call.model, call.version, call.signature, call.api, call.entrypoint, code
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = self._new_kind(call, code)
+        kind.requests.add()
+        if code is grpc.StatusCode.OK:
+            kind.seconds.observe(call.seconds)
+            kind.rows.observe(call.count_rows())
+
+    def in_flight(self, entrypoint: str, read: Callable[[], int]) -> None:
+        """Has `read` called for the number of predictions that run."""
+        self._in_flight.of(entrypoint).read = read
+
+    def batch(self, queue: Queue, *, requests: int, rows: int, padding: int) -> None:
+        """Counts a batch."""
+        batches = self._batches.get(queue)
+        if batches is None:
+            labels = queue[0], str(queue[1]), queue[2]
+            batches = self._batches[queue] = _Batches(
+                self._batch_requests.of(*labels), self._batch_rows.of(*labels), self._padding.of(*labels)
+            )
+        batches.requests.observe(requests)
+        batches.rows.observe(rows)
+        batches.padding.add(padding)
+
+    def queue_length(self, queue: Queue, read: Callable[[], int]) -> None:
+        """Has `read` called for the number of requests that wait in a queue."""
+        self._queue_length.of(queue[0], str(queue[1]), queue[2]).read = read
+
+    def _new_kind(self, call: Call, code: grpc.StatusCode) -> _Kind:
+        labels = call.model or UNKNOWN, str(call.version or ""), call.signature
+        return _Kind(
+            self._requests.of(*labels, call.api, call.entrypoint, code.name),
+            self._seconds.of(*labels),
+            self._rows.of(*labels),
+        )

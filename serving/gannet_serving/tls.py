@@ -1,0 +1,74 @@
+"""TLS for gRPC, as an SSLConfig asks for it. What is in the file stands in no log and no error."""
+
+import logging
+import os
+import stat
+from typing import Any
+
+import grpc
+
+from gannet_client.errors import UsageError
+from gannet_client.extras import require
+from gannet_serving.text_protos import read_text_proto
+
+_FLAG = "ssl_config_file"
+_log = logging.getLogger(__name__)
+
+
+def server_credentials(path: str) -> grpc.ServerCredentials:
+    """The credentials that the SSLConfig in `path` describes, with its key, certificates and CA inline.
+
+    Raises:
+        UsageError: The file cannot be read, or what it holds cannot be used.
+        MissingExtra: The library for certificates is not installed.
+    """
+    config = read_text_proto("SSLConfig", _FLAG, path)
+    require("serve", "cryptography")
+    _require_pair(config, path)
+    if config.custom_ca:
+        _certificates(config.custom_ca, "custom_ca", path)
+    elif config.client_verify:
+        raise UsageError(
+            f"--{_FLAG} {path}: client_verify needs custom_ca, which signs the clients' certificates"
+        )
+    return grpc.ssl_server_credentials(
+        [(config.server_key.encode(), config.server_cert.encode())],
+        root_certificates=config.custom_ca.encode() or None,
+        require_client_auth=config.client_verify,
+    )
+
+
+def warn_if_exposed(path: str) -> None:
+    """Logs a warning if every user may read the file, which holds a private key."""
+    if os.stat(path).st_mode & stat.S_IROTH:
+        _log.warning("--%s %s holds a private key and every user can read it; chmod 600", _FLAG, path)
+
+
+def _require_pair(config: Any, path: str) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(config.server_key.encode(), None)
+    except TypeError:
+        raise UsageError(
+            f"--{_FLAG} {path}: server_key is encrypted; expected a key without a password"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _unusable("server_key", "a private key", path) from None
+    certificate = _certificates(config.server_cert, "server_cert", path)[0]
+    if certificate.public_key() != key.public_key():
+        raise UsageError(f"--{_FLAG} {path}: server_key is not the key of server_cert")
+
+
+def _certificates(text: str, field: str, path: str) -> list[Any]:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        return list(load_pem_x509_certificates(text.encode()))
+    except ValueError:
+        raise _unusable(field, "one or more certificates", path) from None
+
+
+def _unusable(field: str, expected: str, path: str) -> UsageError:
+    return UsageError(f"--{_FLAG} {path}: {field}: expected {expected} in PEM form, inline and complete")
