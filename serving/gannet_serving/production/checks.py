@@ -74,8 +74,8 @@ def _check_card(settings: ServingSettings, image: str, version: str, card: dict[
     exporting = str(libraries.get("tensorflow", "")) if isinstance(libraries, dict) else ""
     if is_older(image, exporting):
         yield (
-            f"{version} was exported by TensorFlow {exporting}, and {image} is older: an operation that is new "
-            "or has new attributes would fail to load"
+            f"{version} was exported by TensorFlow {exporting}, and {image} is older: an operation that "
+            "is new, or has new attributes, would fail to load"
         )
 
 
