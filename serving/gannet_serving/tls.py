@@ -23,14 +23,7 @@ def server_credentials(path: str) -> grpc.ServerCredentials:
         MissingExtra: The library for certificates is not installed.
     """
     config = read_text_proto("SSLConfig", _FLAG, path)
-    require("serve", "cryptography")
-    _require_pair(config, path)
-    if config.custom_ca:
-        _certificates(config.custom_ca, "custom_ca", path)
-    elif config.client_verify:
-        raise UsageError(
-            f"--{_FLAG} {path}: client_verify needs custom_ca, which signs the clients' certificates"
-        )
+    require_usable(config, f"--{_FLAG} {path}")
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         root_certificates=config.custom_ca.encode() or None,
@@ -44,31 +37,48 @@ def warn_if_exposed(path: str) -> None:
         _log.warning("--%s %s holds a private key and every user can read it; chmod 600", _FLAG, path)
 
 
-def _require_pair(config: Any, path: str) -> None:
+def require_usable(config: Any, where: str) -> None:
+    """Checks an SSLConfig: its key, its certificates, and that they belong together.
+
+    Args:
+        config: The message.
+        where: Its place, with which the message of an error begins.
+
+    Raises:
+        UsageError: It cannot be used.
+        MissingExtra: The library for certificates is not installed.
+    """
+    require("serve", "cryptography")
+    _require_pair(config, where)
+    if config.custom_ca:
+        _certificates(config.custom_ca, "custom_ca", where)
+    elif config.client_verify:
+        raise UsageError(f"{where}: client_verify needs custom_ca, which signs the clients' certificates")
+
+
+def _require_pair(config: Any, where: str) -> None:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         key = load_pem_private_key(config.server_key.encode(), None)
     except TypeError:
-        raise UsageError(
-            f"--{_FLAG} {path}: server_key is encrypted; expected a key without a password"
-        ) from None
+        raise UsageError(f"{where}: server_key is encrypted; expected a key without a password") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _unusable("server_key", "a private key", path) from None
-    certificate = _certificates(config.server_cert, "server_cert", path)[0]
+        raise _unusable("server_key", "a private key", where) from None
+    certificate = _certificates(config.server_cert, "server_cert", where)[0]
     if certificate.public_key() != key.public_key():
-        raise UsageError(f"--{_FLAG} {path}: server_key is not the key of server_cert")
+        raise UsageError(f"{where}: server_key is not the key of server_cert")
 
 
-def _certificates(text: str, field: str, path: str) -> list[Any]:
+def _certificates(text: str, field: str, where: str) -> list[Any]:
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
         return list(load_pem_x509_certificates(text.encode()))
     except ValueError:
-        raise _unusable(field, "one or more certificates", path) from None
+        raise _unusable(field, "one or more certificates", where) from None
 
 
-def _unusable(field: str, expected: str, path: str) -> UsageError:
-    return UsageError(f"--{_FLAG} {path}: {field}: expected {expected} in PEM form, inline and complete")
+def _unusable(field: str, expected: str, where: str) -> UsageError:
+    return UsageError(f"{where}: {field}: expected {expected} in PEM form, inline and complete")

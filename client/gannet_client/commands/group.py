@@ -18,6 +18,7 @@ SUMMARIES: Final = {
     "models": "List, show, verify and remove the versions of a models directory.",
     "sample": "Draw images from a run's checkpoint.",
     "serve": "Serve every model of the directory MODELS over gRPC.",
+    "serving": "Configure a TensorFlow Serving.",
     "train": "Train a GAN and write a run directory.",
 }
 """The short help of our own commands, so that `gannet --help` need not import them."""

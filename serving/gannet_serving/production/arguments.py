@@ -69,6 +69,8 @@ def arguments(settings: ServingSettings, image: str) -> list[str]:
             raise UsageError(f"flags.{name}: already follows from a table of its own; set it there")
         if name in _REFUSED:
             raise UsageError(f"flags.{name}: cannot be combined with this file: {_REFUSED[name]}")
+        if not str(settings.flags[name]).isprintable():
+            raise UsageError(f"flags.{name}: expected one line, received {settings.flags[name]!r}")
     flags = {**written, **settings.flags}
     _require_release(flags, image)
     _require_parallelism(settings.flags)
