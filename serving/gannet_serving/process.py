@@ -19,7 +19,7 @@ _GRACE_SECONDS = 8.0
 """Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
 _LAST_WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.1
-_INTERRUPTED = 130
+INTERRUPTED = 130
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +42,14 @@ class StopSignal:
         number: The signal that came; None before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_words: Callable[[], object] = lambda: None) -> None:
+        """Takes the signals from now on.
+
+        Args:
+            last_words: Called before the process ends at once.
+        """
         self.number: int | None = None
+        self._last_words = last_words
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
@@ -58,6 +64,7 @@ class StopSignal:
 
     def _handle(self, number: int, frame: object) -> None:
         if self.number is not None:
+            self._last_words()
             os._exit(128 + number)
         self.number = number
 
@@ -100,7 +107,7 @@ def run(
             _log.info("stopping before the models were loaded")
     finally:
         ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
-    code = _INTERRUPTED if stop.number == signal.SIGINT else 0
+    code = INTERRUPTED if stop.number == signal.SIGINT else 0
     if not ended:
         os._exit(code)
     return code

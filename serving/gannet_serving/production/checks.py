@@ -46,9 +46,7 @@ def _check(settings: ServingSettings, image: str, name: str, model: Model, base_
         ) from None
     wanted = _wanted(model, sorted(found))
     if not wanted:
-        there = (
-            f"versions {sorted(found)}" if found else "no directory that is named by a number"
-        )
+        there = f"versions {sorted(found)}" if found else "no directory that is named by a number"
         raise UsageError(
             f"models.{name}: none of the versions asked for is in {base_path}, which has {there}; "
             "the server would wait for ever"
