@@ -13,6 +13,7 @@ ENTRY_POINTS: Final = "gannet.commands"
 DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
+    "doctor": "Tell what is wrong with models, a configuration or a server.",
     "export": "Export a generator as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
     "models": "List, show, verify and remove the versions of a models directory.",
