@@ -257,7 +257,13 @@ class Client:
             answer = self._predict(model, contract.SEEDED_PIXELS, rows, deadline)
             model = ModelRef(self._model, answer.version)
             parts.append(_core.read_pixels(answer, len(rows[contract.SEEDS])))
-        return Generation(np.concatenate(parts)[: len(seeds)], seeds, self._model, answer.version, labels)
+        return Generation(
+            array=np.concatenate(parts)[: len(seeds)],
+            seeds=seeds,
+            model=self._model,
+            version=answer.version,
+            classes=labels,
+        )
 
     def _card(self, model: ModelRef, deadline: Deadline) -> Answer:
         return self._predict(model, contract.CARD, {contract.ROWS: np.zeros(1, np.int64)}, deadline)
