@@ -98,7 +98,7 @@ def _as_json(images: "Generation", files: list[Path], grid: Path | None) -> str:
         {
             "model": images.model,
             "version": images.version,
-            "seeds": images.seeds.tolist(),
+            "seeds": None if images.seeds is None else images.seeds.tolist(),
             "classes": None if images.classes is None else images.classes.tolist(),
             "shape": list(images.array.shape),
             "files": [str(path) for path in files],
