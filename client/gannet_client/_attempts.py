@@ -28,11 +28,12 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The bytes of a response, who sent it, and how many requests that took."""
+    """The bytes of a response, who sent it, after how many requests and, for the last one, seconds."""
 
     data: bytes
     endpoint: str
     attempts: int
+    seconds: float
 
 
 class Attempts:
@@ -66,10 +67,11 @@ class Attempts:
         while True:
             endpoint = self._endpoints.next(tried)
             tried.append(endpoint)
+            sent = time.monotonic()
             outcome = yield self._call(endpoint, method, request, deadline)
             if isinstance(outcome, bytes):
                 self._endpoints.answered(endpoint)
-                return Reply(outcome, endpoint, len(tried))
+                return Reply(outcome, endpoint, len(tried), time.monotonic() - sent)
             error = self._judge(outcome, endpoint, ref, len(tried))
             pause = self._pause(error, outcome, tried) if retried and len(tried) < retry.attempts else None
             if pause is None or pause >= deadline.remaining():

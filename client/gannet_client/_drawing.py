@@ -17,7 +17,7 @@ from gannet_client._rows import Rows, Wish
 from gannet_client._versions import OtherVersion
 from gannet_client.codec import Array
 from gannet_client.errors import ModelError
-from gannet_client.generation import Generation
+from gannet_client.generation import Generation, Timings
 
 _FLOAT_BYTES: Final = 4
 
@@ -45,7 +45,7 @@ def draw(
     )
     _require_version(answers, ref, model)
     images = _joined((model.images(answer, wish.format) for answer in answers), len(rows))
-    return _generation(model, ref, wish, rows, images, [*sent, *answers], time.monotonic() - started)
+    return _generation(model, ref, rows, images, [*sent, *answers], started)
 
 
 def latents(
@@ -90,19 +90,21 @@ def _joined(parts: Iterable[Array], rows: int) -> Array:
 
 
 def _generation(
-    model: Model,
-    ref: ModelRef,
-    wish: Wish,
-    rows: Rows,
-    images: Array,
-    answers: Sequence[Answer],
-    seconds: float,
+    model: Model, ref: ModelRef, rows: Rows, images: Array, answers: Sequence[Answer], started: float
 ) -> Generation:
-    conditions = rows.conditions
+    files = images.dtype == object
     return Generation(
-        array=images,
-        seeds=wish.seeds,  # type: ignore[arg-type]
+        array=None if files else images,  # type: ignore[arg-type]
+        seeds=rows.seeds,
         model=ref.name,
         version=model.version,
-        classes=conditions.get(contract.LABELS),
+        classes=rows.conditions.get(contract.LABELS),
+        truncation=rows.conditions.get(contract.TRUNCATION),
+        codes=rows.conditions.get(contract.CODES),
+        endpoint=answers[-1].endpoint,
+        attempts=sum(answer.attempts for answer in answers),
+        timings=Timings(time.monotonic() - started, tuple(answer.seconds for answer in answers)),
+        weights=model.weights or None,
+        noise=model.noise_name if rows.seeds is not None else None,
+        pngs=tuple(images.tolist()) if files else None,
     )

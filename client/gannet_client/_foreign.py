@@ -37,6 +37,7 @@ class Foreign:
     value_range: tuple[float, float]
     conditions: Conditions = field(default_factory=Conditions)
     weights: str = ""
+    noise_name: str | None = "philox"
 
     @classmethod
     def of_signatures(

@@ -26,6 +26,7 @@ class Answer:
         version: Of the model that computed them.
         endpoint: The address that answered.
         attempts: How many requests it took.
+        seconds: How long the last one took.
     """
 
     outputs: Mapping[str, Array]
@@ -33,6 +34,7 @@ class Answer:
     version: int
     endpoint: str
     attempts: int
+    seconds: float
 
 
 def predict_request(ref: ModelRef, signature: str, inputs: Mapping[str, Array]) -> bytes:
@@ -49,7 +51,7 @@ def read_answer(reply: Reply, rows: int, limit: int, what: str) -> Answer:
         outputs, _, version = codec.read_response(reply.data, max_expanded_bytes=limit)
     except ValueError as error:
         raise RequestRejected(f"{what} at {reply.endpoint}: the answer cannot be read: {error}") from error
-    return Answer(outputs, rows, version, reply.endpoint, reply.attempts)
+    return Answer(outputs, rows, version, reply.endpoint, reply.attempts, reply.seconds)
 
 
 def read_card(answer: Answer, what: str) -> dict[str, Any]:

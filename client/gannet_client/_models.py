@@ -28,6 +28,7 @@ class Model(Protocol):
         latent_dim: The width Z of its noise.
         conditions: Its conditions.
         weights: A checksum of its weights; empty where none is known.
+        noise_name: What the noise of the client is called; None where the server makes it.
     """
 
     @property
@@ -40,6 +41,8 @@ class Model(Protocol):
     def conditions(self) -> Conditions: ...
     @property
     def weights(self) -> str: ...
+    @property
+    def noise_name(self) -> str | None: ...
 
     def noise(self, seeds: Array) -> Array | None:
         """The noise of the seeds; None: the server makes it."""
@@ -64,6 +67,7 @@ class Exported:
     image_shape: tuple[int, ...]
     conditions: Conditions
     weights: str
+    noise_name: str | None = None
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any], version: int, what: str) -> "Exported":
