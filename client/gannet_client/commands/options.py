@@ -64,7 +64,9 @@ class Connection:
             "target": self.servers,
             "model": self.model,
             "timeout": self.timeout,
-            "tls": Tls(authority=self.authority, certificate=self.certificate, key=self.key) if encrypted else None,
+            "tls": Tls(authority=self.authority, certificate=self.certificate, key=self.key)
+            if encrypted
+            else None,
             "token": self.token,
         }
 
@@ -90,8 +92,12 @@ _CONNECTION: Final = (
         help="The name of the served model.",
     ),
     click.option("--tls", is_flag=True, help="Encrypt the connection; implied by the three options below."),
-    click.option("--ca", "authority", type=_FILE, metavar="FILE", help="Who signs the servers' certificates."),
-    click.option("--cert", "certificate", type=_FILE, metavar="FILE", help="The own certificate, with --key."),
+    click.option(
+        "--ca", "authority", type=_FILE, metavar="FILE", help="Who signs the servers' certificates."
+    ),
+    click.option(
+        "--cert", "certificate", type=_FILE, metavar="FILE", help="The own certificate, with --key."
+    ),
     click.option("--key", type=_FILE, metavar="FILE", help="The private key of --cert."),
 )
 
@@ -127,7 +133,9 @@ def connected(timeout: float, meaning: str) -> Callable[[_Command], _Command]:
 
 def choosing(command: _Command) -> _Command:
     """Gives a command the options that choose a version."""
-    version = click.option("--version", type=int, metavar="N", help="The version to ask, instead of the highest.")
+    version = click.option(
+        "--version", type=int, metavar="N", help="The version to ask, instead of the highest."
+    )
     label = click.option("--version-label", metavar="L", help="The version to ask, by its label.")
     return version(label(command))
 
@@ -143,7 +151,10 @@ def conditioned(command: _Command) -> _Command:
             help="Class of all images, by name or number; given as often as there are seeds, that of each.",
         ),
         click.option(
-            "--truncation", type=float, metavar="T", help="How far images go from the average one: 0 to 1, 1 is off."
+            "--truncation",
+            type=float,
+            metavar="T",
+            help="How far images go from the average one: 0 to 1, 1 is off.",
         ),
         click.option(
             "--codes",

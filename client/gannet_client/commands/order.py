@@ -61,14 +61,16 @@ class Order:
         return client.stream(seeds=self.seeds, pin=True, **self._options())
 
     def records(self, client: "Client") -> list[Record]:
-        """What each image follows from; the first one is drawn for it, since the server chooses the version."""
+        """What each image follows from. The first one is drawn to see it: the server chooses the version."""
         first = self.at([0])
         found = client.generate(seeds=first.seeds, **first._options()).records()[0]
         labels: Sequence[int | None] = [found.label] * len(self.seeds)
         if found.label is not None and len(self.classes) > 1:
             names = client.card(version=found.version)["classes"]
             labels = resolve_labels(tuple(self.classes), names, len(self.seeds), found.model).tolist()  # type: ignore[union-attr]
-        return [replace(found, seed=seed, label=label) for seed, label in zip(self.seeds, labels, strict=True)]
+        return [
+            replace(found, seed=seed, label=label) for seed, label in zip(self.seeds, labels, strict=True)
+        ]
 
     def _options(self) -> dict[str, Any]:
         classes: Classes | None = one_or_each(self.classes)

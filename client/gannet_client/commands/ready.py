@@ -38,9 +38,13 @@ def _probe(connection: Connection, server: str, version: int | None) -> str:
 
     with connection.client(target=server, retry=NO_RETRY) as client:
         states = client.status()
-    ready = [state.version for state in states if state.state == AVAILABLE and version in (None, state.version)]
+    ready = [
+        state.version for state in states if state.state == AVAILABLE and version in (None, state.version)
+    ]
     if ready:
         return f"model {connection.model!r} version {max(ready)} at {server} is ready"
     wanted = "any version" if version is None else f"version {version}"
     seen = ", ".join(map(str, states)) or "none"
-    raise ModelError(f"model {connection.model!r} at {server}: expected {wanted} to be AVAILABLE; found {seen}")
+    raise ModelError(
+        f"model {connection.model!r} at {server}: expected {wanted} to be AVAILABLE; found {seen}"
+    )
