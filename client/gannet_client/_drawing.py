@@ -94,7 +94,7 @@ def _generation(
 ) -> Generation:
     files = images.dtype == object
     return Generation(
-        array=None if files else images,  # type: ignore[arg-type]
+        array=None if files else images,
         seeds=rows.seeds,
         model=ref.name,
         version=model.version,
