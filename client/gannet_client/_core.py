@@ -49,6 +49,7 @@ class Core:
 
     def __init__(self, settings: Settings, endpoints: Endpoints) -> None:
         self._timeout = settings.timeout
+        self._targets = settings.targets
         self._server = Server(Attempts(settings, endpoints), settings.max_message_bytes)
         limit = min(settings.max_message_bytes, _CHUNK_BYTES)
         self._cutting = Cutting(self._server, settings.chunk_rows, limit)
@@ -163,14 +164,15 @@ class Core:
         """See `Client.wait_ready`."""
         deadline = self.deadline(timeout)
         name = self.name()
-        seen = f"{ModelRef(name)}: no answer"
+        where = f"{ModelRef(name)} at {', '.join(self._targets)}"
+        seen = f"{where}: no answer"
         while deadline.remaining():
             try:
                 states = yield from self._server.status(name, deadline, retried=False)
                 available = [state.version for state in states if state.state == schema.AVAILABLE]
                 if available:
                     return max(available)
-                seen = f"{ModelRef(name)}: {', '.join(map(str, states)) or 'no versions'}"
+                seen = f"{where}: {', '.join(map(str, states)) or 'no versions'}"
             except (ModelError, ServerOverloaded, ServerUnreachable) as error:
                 seen = str(error)
             except RequestTimeout:
