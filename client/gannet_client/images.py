@@ -74,8 +74,8 @@ def to_pixels(images: Array, value_range: tuple[float, float] = (-1.0, 1.0)) -> 
     if images.dtype.kind != "f":
         raise UsageError(f"expected images of uint8 or floats; received {images.dtype}")
     low, high = value_range
-    scaled = (images.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
-    pixels: Array = np.clip(np.rint(np.nan_to_num(scaled)), 0, 255).astype(np.uint8)
+    within = np.nan_to_num(np.clip(images.astype(np.float32), low, high), nan=low)
+    pixels: Array = np.rint((within - low) * (255 / (high - low))).astype(np.uint8)
     return pixels
 
 
@@ -149,8 +149,9 @@ def save_png(image: Array, path: str | Path) -> Path:
 
 
 def _decode_png(file: bytes) -> Array:
+    pillow = _pillow()
     try:
-        with _pillow().open(io.BytesIO(file), formats=["PNG"]) as image:
+        with pillow.open(io.BytesIO(file), formats=["PNG"]) as image:
             picture = image if image.mode in _MODES else image.convert("RGBA")
             return np.asarray(picture).reshape(picture.height, picture.width, -1)
     except (OSError, SyntaxError, ValueError) as error:
