@@ -12,7 +12,7 @@ from gannet_client.commands.order import Order, parse_shard
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
 
-_MOST = 10_000_000
+_MOST = 1_000_000
 
 
 @click.command()
