@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from gannet_client.errors import UsageError
+from gannet_client.errors import GannetError, UsageError
 
 
 def write_file(path: str | Path, write: Callable[[BinaryIO], object], what: str = "image") -> Path:
@@ -23,11 +23,14 @@ def write_file(path: str | Path, write: Callable[[BinaryIO], object], what: str 
 
     Raises:
         UsageError: It cannot be written.
+        GannetError: What `write` raises.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, write)
+    except GannetError:  # some are an OSError or ValueError, too
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot write the {what} {str(path)!r}: {reason}") from error

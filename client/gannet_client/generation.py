@@ -56,7 +56,7 @@ class Generation:
     """Images with all that is needed to draw them again.
 
     Attributes:
-        array: [n, H, W, C], uint8, or float32 in [-1, 1] where floats were asked for.
+        array: [n, H, W, C], uint8, or float32 in `value_range` where floats were asked for.
         seeds: int64 [n]; image i was drawn from seed i. None for images from a caller's noise.
         model: The name of the model.
         version: The version that drew every one of these images.
@@ -70,6 +70,7 @@ class Generation:
         weights: sha256 of the generator's weights, as the model's card has it.
         noise: "philox" where NumPy's Philox made the noise from the seeds, because the model does not.
         pngs: The n files as the server made them, where PNG was asked for.
+        value_range: Of floats: which are black and white.
 
     >>> drawn = Generation(array=np.zeros((2, 8, 8, 1), np.uint8), seeds=np.arange(2), model="m", version=1)
     >>> drawn
@@ -91,6 +92,7 @@ class Generation:
     weights: str | None = None
     noise: str | None = None
     pngs: tuple[bytes, ...] | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
 
     def __repr__(self) -> str:
         return f"Generation(model={self.model!r}, version={self.version}, n={len(self)})"
@@ -104,7 +106,7 @@ class Generation:
         Raises:
             MissingExtra: Pillow is not installed.
         """
-        return [images.to_pil(image) for image in images.to_pixels(self.array)]
+        return [images.to_pil(image) for image in self._pixels()]
 
     def png(self) -> list[bytes]:
         """The images as PNG files, each with its record in it.
@@ -133,7 +135,7 @@ class Generation:
 
     def grid(self, columns: int | None = None, padding: int = 2) -> Array:
         """One picture of all images, uint8 [H, W, C]; see `gannet_client.images.grid`."""
-        return images.grid(images.to_pixels(self.array), columns, padding)
+        return images.grid(self._pixels(), columns, padding)
 
     def records(self) -> list[Record]:
         """What each image follows from."""
@@ -144,12 +146,15 @@ class Generation:
         if not len(self):
             return None
         try:
-            return images.encode_png(images.grid(images.to_pixels(self.array[:_SHOWN])))
+            return images.encode_png(images.grid(self._pixels()[:_SHOWN]))
         except MissingExtra:
             return None
 
+    def _pixels(self) -> Array:
+        return images.to_pixels(self.array, self.value_range)
+
     def _files(self) -> Iterator[bytes]:
-        files = self.pngs if self.pngs is not None else map(images.encode_png, images.to_pixels(self.array))
+        files = self.pngs if self.pngs is not None else map(images.encode_png, self._pixels())
         for place, file in enumerate(files):
             yield self._record(place).written_to(file)
 

@@ -56,11 +56,15 @@ def grid(images: Array, columns: int | None = None, padding: int = 2) -> Array:
     return np.pad(picture, ((0, padding), (0, padding), (0, 0)), constant_values=255)
 
 
-def to_pixels(images: Array) -> Array:
-    """Images of floats in [-1, 1] as uint8, by the rule of the signature `pixels`; NaN becomes 0.
+def to_pixels(images: Array, value_range: tuple[float, float] = (-1.0, 1.0)) -> Array:
+    """Images of floats as uint8, by the rule of the signature `pixels`; NaN becomes 0.
+
+    Args:
+        images: Floats, or uint8, which stay as they are.
+        value_range: Which floats become 0 and 255; what is beyond, too.
 
     Raises:
-        UsageError: The array is neither of floats nor of uint8, which stays as it is.
+        UsageError: The array is of another kind.
 
     >>> to_pixels(np.array([-1, 0, 0.5, 7], np.float32)).tolist()
     [0, 128, 191, 255]
@@ -69,8 +73,9 @@ def to_pixels(images: Array) -> Array:
         return images
     if images.dtype.kind != "f":
         raise UsageError(f"expected images of uint8 or floats; received {images.dtype}")
-    grey = np.rint((np.nan_to_num(images, nan=-1).astype(np.float32) + 1) * 127.5)
-    pixels: Array = np.clip(grey, 0, 255).astype(np.uint8)
+    low, high = value_range
+    within = np.nan_to_num(np.clip(images.astype(np.float32), low, high), nan=low)
+    pixels: Array = np.rint((within - low) * (255 / (high - low))).astype(np.uint8)
     return pixels
 
 
@@ -110,6 +115,24 @@ def encode_png(image: Array) -> bytes:
     return buffer.getvalue()
 
 
+def encode_gif(images: Array, milliseconds: int) -> bytes:
+    """The bytes of a GIF file that shows images, uint8 [n, H, W, C], one after another without end.
+
+    Args:
+        images: n at least 1.
+        milliseconds: How long each is shown.
+
+    Raises:
+        UsageError: The array is not of this kind.
+        MissingExtra: Pillow is not installed.
+    """
+    _check(images, rank=4)
+    first, *others = map(to_pil, images)
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=milliseconds, loop=0, disposal=2)
+    return buffer.getvalue()
+
+
 def save_png(image: Array, path: str | Path) -> Path:
     """Writes one image, uint8 [H, W, C], as a PNG file and makes its parent directories.
 
@@ -126,8 +149,9 @@ def save_png(image: Array, path: str | Path) -> Path:
 
 
 def _decode_png(file: bytes) -> Array:
+    pillow = _pillow()
     try:
-        with _pillow().open(io.BytesIO(file), formats=["PNG"]) as image:
+        with pillow.open(io.BytesIO(file), formats=["PNG"]) as image:
             picture = image if image.mode in _MODES else image.convert("RGBA")
             return np.asarray(picture).reshape(picture.height, picture.width, -1)
     except (OSError, SyntaxError, ValueError) as error:
