@@ -75,6 +75,7 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/client_overhead.py
 
 .PHONY: dist
 dist: .venv/dev

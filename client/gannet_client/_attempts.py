@@ -63,7 +63,8 @@ class Attempts:
         Raises:
             GannetError: As the table of `_failures` says, of the last attempt.
         """
-        retry, tried = self._settings.retry, list[str]()
+        retry = self._settings.retry
+        tried: list[str] = []
         while True:
             endpoint = self._endpoints.next(tried)
             tried.append(endpoint)

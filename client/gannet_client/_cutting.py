@@ -37,8 +37,8 @@ class Cutting:
 
     def predict(
         self,
-        first: ModelRef,
-        others: ModelRef,
+        ref: ModelRef,
+        version: int,
         signature: str,
         inputs: Inputs,
         deadline: Deadline,
@@ -48,22 +48,24 @@ class Cutting:
         """What the signature computes of all rows, in order.
 
         Args:
-            first: The model that the first request asks.
-            others: The one that all others ask.
+            ref: The model that the first request asks.
+            version: Of it, that all others ask.
             signature: The signature.
             inputs: What it takes: arrays of as many rows. For no rows one is sent, of zeros: a batching
                 TensorFlow Serving never answers zero rows, and an answer tells the shape.
             deadline: Of all requests.
             row_bytes: The bytes of one row in an answer; 0: not known.
         """
-        pieces = list(_cut(inputs, self.size(first.name, row_bytes)))
-        operations = [
-            self._piece(others if place else first, signature, piece, deadline)
-            for place, piece in enumerate(pieces)
-        ]
-        if len(operations) == 1:
-            return (yield from operations[0])
-        answers = yield Gather(operations)
+        first, *others = _cut(inputs, self.size(ref.name, row_bytes))
+        if not others:
+            return (yield from self._piece(ref, signature, first, deadline))
+        exact = ref.at(version)
+        answers = yield Gather(
+            [
+                self._piece(ref, signature, first, deadline),
+                *(self._piece(exact, signature, piece, deadline) for piece in others),
+            ]
+        )
         return [answer for several in answers for answer in several]
 
     def _piece(

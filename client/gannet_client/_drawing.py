@@ -41,7 +41,7 @@ def draw(
         rows = rows if noise is None else rows.through(noise)
     signature, inputs = model.request(rows, wish.format)
     answers = yield from cutting.predict(
-        ref, ref.at(model.version), signature, inputs, deadline, row_bytes=model.row_bytes(wish.format)
+        ref, model.version, signature, inputs, deadline, row_bytes=model.row_bytes(wish.format)
     )
     _require_version(answers, ref, model)
     images = _joined((model.images(answer, wish.format) for answer in answers), len(rows))
@@ -57,7 +57,7 @@ def latents(
         return noise, ()
     row_bytes = model.latent_dim * _FLOAT_BYTES
     answers = yield from cutting.predict(
-        ref, ref.at(model.version), contract.LATENTS, {contract.SEEDS: seeds}, deadline, row_bytes=row_bytes
+        ref, model.version, contract.LATENTS, {contract.SEEDS: seeds}, deadline, row_bytes=row_bytes
     )
     _require_version(answers, ref, model)
     return _joined((_noise(model, answer) for answer in answers), len(seeds)), answers

@@ -1,5 +1,6 @@
 """How one version of a model draws images: a model that Gannet exported, or a foreign SavedModel."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -89,7 +90,7 @@ class Exported:
 
     def row_bytes(self, format: Format) -> int:  # noqa: A002
         """Four bytes for each float; two for each byte, as which TensorFlow Serving may list it."""
-        return int(np.prod(self.image_shape)) * (4 if format == "float" else 2)
+        return math.prod(self.image_shape) * (4 if format == "float" else 2)
 
     def request(self, rows: Rows, format: Format) -> tuple[str, dict[str, Array]]:  # noqa: A002
         """See `Model.request`."""

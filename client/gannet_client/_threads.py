@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -125,9 +126,9 @@ class Threads:
         if isinstance(effect, Call):
             self._require_open()
             stub = self._channels.stub(effect.endpoint, effect.method)
-            return (under_way or _Calls()).call(stub, effect)
+            return _call(stub, effect) if under_way is None else under_way.call(stub, effect)
         if isinstance(effect, Sleep):
-            return (under_way or _Calls()).sleep(effect.seconds)
+            return time.sleep(effect.seconds) if under_way is None else under_way.sleep(effect.seconds)
         assert isinstance(effect, Gather)
         return list(self.in_order(effect.operations))
 
@@ -136,8 +137,15 @@ class Threads:
             raise closed()
 
 
+def _call(stub: "grpc.UnaryUnaryMultiCallable[bytes, bytes]", call: Call) -> bytes | Failure:
+    try:
+        return stub(call.request, timeout=call.timeout, metadata=call.metadata)
+    except grpc.RpcError as error:
+        return Failure.of(error)
+
+
 class _Calls:
-    """Calls under way that can all be ended."""
+    """Calls under way beside each other, which end together."""
 
     def __init__(self) -> None:
         self._ended = threading.Event()

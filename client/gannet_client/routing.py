@@ -45,9 +45,9 @@ class Route:
     generation: int = 0
 
     def __post_init__(self) -> None:
-        for choice in (self.stable, self.canary):
-            if choice is not None:
-                _ref(self.model, choice)
+        _ref(self.model, self.stable)
+        if self.canary is not None:
+            _ref(self.model, self.canary)
         if isinstance(self.percent, bool) or not isinstance(self.percent, int | float):
             raise UsageError(f"percent must be a number; received {self.percent!r}")
         if not 0 <= self.percent <= 100:

@@ -103,7 +103,8 @@ def as_seeds(seeds: Sequence[int] | Array) -> Array:
         array = np.empty((0, 0), object)
     if array.ndim == 1 and array.size == 0:
         return np.empty(0, np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or int(array.max()) > MAX_SEED:
+    too_large = array.dtype == np.uint64 and array.max() > MAX_SEED
+    if array.ndim != 1 or array.dtype.kind not in "iu" or too_large:
         raise UsageError(f"seeds must be a flat sequence of integers that fit int64; received {seeds!r:.80}")
     return array.astype(np.int64)
 

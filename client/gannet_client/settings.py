@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ Token: TypeAlias = str | Callable[[], str]
 
 _MAX_PARALLEL: Final = 64
 _SECRET: Final = "authorization"
+_KEY: Final = re.compile(r"[0-9a-z_.-]+")
+_VALUE: Final = re.compile(r"[ -~]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,15 +147,15 @@ class Settings:
         check_range("chunk_rows", self.chunk_rows, 1, 1 << 20)
         check_range("parallel", self.parallel, 1, _MAX_PARALLEL)
         self._check_secrets()
-        low, high = self.value_range
-        if not -math.inf < low < high < math.inf:
+        if not _rises(self.value_range):
             raise UsageError(f"value_range must be two numbers that rise; received {self.value_range!r}")
 
     def _check_secrets(self) -> None:
         for key, value in self.metadata:
-            check_text("metadata", value)
-            if not (check_text("metadata", key).isascii() and key == key.lower() and key.isprintable()):
+            if not _KEY.fullmatch(check_text("metadata", key)) or key.endswith("-bin"):
                 raise UsageError(f"a key of metadata is lower-case ASCII; received {key!r}")
+            if not _VALUE.fullmatch(check_text("metadata", value)):
+                raise UsageError(f"metadata {key!r} must be printable ASCII; received {value!r}")
         secret = self.token is not None or any(key == _SECRET for key, _ in self.metadata)
         if secret and self.tls is None:
             raise UsageError("a token is not sent in the clear; pass tls=Tls(...) as well, or no token")
@@ -162,7 +165,17 @@ class Settings:
         if self.token is None:
             return self.metadata
         token = self.token if isinstance(self.token, str) else self.token()
+        if not _VALUE.fullmatch(check_text("token", token)):
+            raise UsageError("a token must be printable ASCII; received something else")
         return (*self.metadata, (_SECRET, f"Bearer {token}"))
+
+
+def _rises(values: tuple[float, float]) -> bool:
+    try:
+        low, high = values
+        return -math.inf < low < high < math.inf
+    except (TypeError, ValueError):
+        return False
 
 
 def as_targets(target: str | Sequence[str]) -> tuple[str, ...]:
