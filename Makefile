@@ -81,6 +81,7 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/server_start.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/client_overhead.py
 
 .PHONY: dist
 dist: .venv/dev

@@ -19,7 +19,7 @@ class Ended(NamedTuple):
 def gannet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs the program `gannet` in this process, as its console script does."""
 
-    for name in ("GANNET_SERVER", "GANNET_MODEL"):
+    for name in ("GANNET_SERVER", "GANNET_MODEL", "GANNET_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: object) -> Ended:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,21 +51,27 @@ class FakeServing(
         self.states = {1: State.AVAILABLE}
         self.errors: dict[int, tuple[int, str]] = {}
         self.labels = {"stable": 1}
-        self.card: Any = {"format": 1, "family": "dcgan"}
+        self.card: Any = {"format": 1, "family": "dcgan", "latent_dim": 4, "image_shape": list(SHAPE)}
         self.classes: dict[int, list[str]] = {}
         self.encode: Callable[[np.ndarray], Any] = tf.make_tensor_proto
         self.pixels: Callable[[np.ndarray, int], np.ndarray] = draw
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
+        self.failures: deque[tuple[grpc.StatusCode, str, str | None]] = deque()
+        self.max_rows = 0
         self.release = threading.Event()
         self.release.set()
         self.requests: list[Any] = []
         self.remaining: list[float] = []
-        self.user_agents: list[str] = []
+        self.metadata: list[dict[str, str]] = []
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         version = self._admit(request, context)
         signature = request.model_spec.signature_name
         inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        rows = max(len(value) for value in inputs.values())
+        if self.max_rows and rows > self.max_rows:
+            text = f"Task size {rows} is larger than maximum input batch size {self.max_rows}"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version
@@ -102,6 +109,12 @@ class FakeServing(
         pixels.outputs["pixels"].dtype = tf.uint8.as_datatype_enum
         for size in (-1, *SHAPE):
             pixels.outputs["pixels"].tensor_shape.dim.add(size=size)
+        echo = signatures.signature_def["echo"]
+        echo.inputs["x"].dtype = tf.float32.as_datatype_enum
+        echo.inputs["text"].dtype = tf.string.as_datatype_enum
+        echo.inputs["x"].tensor_shape.dim.add(size=-1)
+        echo.inputs["x"].tensor_shape.dim.add(size=3)
+        echo.inputs["text"].tensor_shape.unknown_rank = True
         signatures.signature_def["other"].outputs["text"].dtype = tf.string.as_datatype_enum
         signatures.signature_def["other"].outputs["text"].tensor_shape.unknown_rank = True
         signatures.signature_def["__saved_model_init_op"].outputs["init"].name = "NoOp"
@@ -125,8 +138,13 @@ class FakeServing(
     def _observe(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
         self.remaining.append(context.time_remaining())
-        self.user_agents.append(dict(context.invocation_metadata())["user-agent"])
+        self.metadata.append(dict(context.invocation_metadata()))
         self.release.wait(60)
+        if self.failures:
+            code, text, pushback = self.failures.popleft()
+            if pushback is not None:
+                context.set_trailing_metadata([("grpc-retry-pushback-ms", pushback)])
+            context.abort(code, text)
         if self.fail_with:
             context.abort(*self.fail_with)
 
