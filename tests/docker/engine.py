@@ -14,13 +14,10 @@ def restart_engine() -> None:
     os.kill(pid, signal.SIGTERM)
     while Path(f"/proc/{pid}").exists():
         time.sleep(0.1)
-    subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with Path(os.devnull).open("r+") as nothing:
+        subprocess.run(
+            ["setsid", "--fork", *command], stdin=nothing, stdout=nothing, stderr=nothing, check=True
+        )
     while subprocess.run(["docker", "info"], capture_output=True).returncode:
         time.sleep(0.2)
 
