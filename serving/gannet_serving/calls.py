@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import grpc
 
-from gannet_serving.status import StatusError
+from gannet_serving.callers import Caller
 
 REQUEST_ID = "x-request-id"
 """The name of the metadata entry, and of the HTTP header, by which a caller knows its request again."""
@@ -21,7 +21,7 @@ def _none() -> int:
     return 0
 
 
-class Call:
+class Call(Caller):
     """What is known of a request, more of it from step to step.
 
     Attributes:
@@ -115,15 +115,3 @@ def record(recorders: Recorders, call: Call, code: grpc.StatusCode) -> None:
     call.seconds = time.perf_counter() - call.began
     for recorder in recorders:
         recorder(call, code)
-
-
-def require_time_left(call: Call) -> None:
-    """Ends a call for whose answer nobody waits any more, before it costs a run.
-
-    Raises:
-        StatusError: The deadline has passed or the caller has gone.
-    """
-    if call.time_remaining() <= 0:
-        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-    if not call.is_active():
-        raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")

@@ -16,7 +16,8 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
-from gannet_serving.calls import Call, require_time_left
+from gannet_serving.callers import require_time_left
+from gannet_serving.calls import Call
 from gannet_serving.classification import run_classify
 from gannet_serving.examples import count_examples
 from gannet_serving.manager import ModelManager

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from gannet_client.errors import UsageError
 from gannet_client.extras import require
@@ -20,6 +22,7 @@ _GRACE_SECONDS = 8.0
 _LAST_WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _INTERRUPTED = 130
+_FILES = 65536
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +91,7 @@ def run(
         UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
+    _raise_file_limit()
     _require_what_is_needed(options)
     _start(manager)
     try:
@@ -104,6 +108,15 @@ def run(
     if not ended:
         os._exit(code)
     return code
+
+
+def _raise_file_limit() -> None:
+    """Each connection takes a file: the usual 1,024 of a shell are fewer than there may be idle callers."""
+    current, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if current != resource.RLIM_INFINITY and current < wanted:
+        with suppress(OSError, ValueError):  # some systems have a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _require_what_is_needed(options: ServerOptions) -> None:

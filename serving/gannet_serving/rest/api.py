@@ -16,7 +16,8 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
-from gannet_serving.calls import Call, require_time_left
+from gannet_serving.callers import require_time_left
+from gannet_serving.calls import Call
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService
 from gannet_serving.model_spec import lease
