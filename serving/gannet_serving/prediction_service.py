@@ -18,14 +18,13 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest, Regression
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
 from gannet_serving.callers import require_time_left
 from gannet_serving.calls import Call
-from gannet_serving.classification import run_classify
+from gannet_serving.example_kinds import run_classify, run_regress
 from gannet_serving.examples import count_examples
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.multi_inference import run_multi_inference
 from gannet_serving.options import ServerOptions
 from gannet_serving.predict import run_predict
-from gannet_serving.regression import run_regress
 from gannet_serving.status import invalid
 
 if TYPE_CHECKING:
