@@ -73,6 +73,7 @@ def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
             f"--rest_api_port={rest_port}",
             "--rest_api_timeout_in_ms=20000",
             "--access_log",
+            "--enable_grpc_healthcheck_service",
             stderr=full,
         )
     stubs = open_stubs(f"127.0.0.1:{port}")
