@@ -20,6 +20,7 @@ from tests.serving.conftest import Stubs, open_stubs
 from tests.serving.mutations import grpc_request, rest_request
 from tests.serving.processes import Process
 
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full and /proc of Linux")
 NOISE = {"noise": np.ones((1, 4), np.float32)}
 GOOD = json.dumps({"instances": [[1, 2, 3, 4]]})
 MEMORY_LIMIT = 768 << 20
