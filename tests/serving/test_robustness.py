@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.serving.conftest import Stubs, open_stubs
 from tests.serving.mutations import grpc_request, rest_request
-from tests.serving.processes import Process
+from tests.serving.processes import FEW_FILES, Process
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full and /proc of Linux")
 NOISE = {"noise": np.ones((1, 4), np.float32)}
@@ -76,6 +76,7 @@ def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "--access_log",
             "--enable_grpc_healthcheck_service",
             stderr=full,
+            before=FEW_FILES,
         )
     stubs = open_stubs(f"127.0.0.1:{port}")
     grpc.channel_ready_future(stubs.channel).result(timeout=120)
@@ -179,7 +180,7 @@ def test_huge_documents(body: bytes, server: Server, others_are_served: Callable
 
 
 def test_idle_connections(server: Server, others_are_served: Callable[[], None]) -> None:
-    """Two thousand of them; half stand on the port of REST."""
+    """Two thousand of them, half on the port of REST, where the server was allowed 256 files at first."""
     with ExitStack() as stack:
         for address in (server.stubs.address, server.rest):
             host, port = address.split(":")
