@@ -12,6 +12,7 @@ from gannet_client.errors import UsageError
 from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
+from gannet_serving.logs import flush_log
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
@@ -91,8 +92,26 @@ def run(
         UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
-    _raise_file_limit()
-    _require_what_is_needed(options)
+    try:
+        _raise_file_limit()
+        _require_what_is_needed(options)
+        ended = _run(stop, manager, options, settled, ready)
+    finally:
+        flush_log()
+    code = _INTERRUPTED if stop.number == signal.SIGINT else 0
+    if not ended:
+        os._exit(code)
+    return code
+
+
+def _run(
+    stop: StopSignal,
+    manager: ModelManager,
+    options: ServerOptions,
+    settled: Callable[[], None],
+    ready: Callable[[str, str], None],
+) -> bool:
+    """Returns whether everything has ended."""
     _start(manager)
     try:
         while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
@@ -104,10 +123,7 @@ def run(
             _log.info("stopping before the models were loaded")
     finally:
         ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
-    code = _INTERRUPTED if stop.number == signal.SIGINT else 0
-    if not ended:
-        os._exit(code)
-    return code
+    return ended
 
 
 def _raise_file_limit() -> None:

@@ -22,6 +22,7 @@ from tests.serving.conftest import Pause
 from tests.serving.processes import ENVIRONMENT, Process, command, run
 
 NOISE = np.ones((1, 4), np.float32)
+PIPE_BYTES = 65536
 
 
 def is_open(port: int) -> bool:
@@ -160,6 +161,7 @@ def test_model_server_serves_a_configuration_file_on_a_socket(
         "--grpc_channel_arguments=grpc.max_connection_age_ms=60000",
         "--enable_batching",
         "--xla_cpu_compilation_enabled",
+        "--access_log",
     )
     process.read_log_until("WARNING --enable_batching has no effect in this server")
     process.read_log_until("WARNING --xla_cpu_compilation_enabled has no effect in this server")
@@ -170,6 +172,9 @@ def test_model_server_serves_a_configuration_file_on_a_socket(
     for name in ("one", "two"):
         response = stubs.prediction.Predict(predict_request(name, {"noise": NOISE}), timeout=30)
         assert response.model_spec.name == name
+    line = len(process.read_log_until("entrypoint=GRPC method=Predict model=two version=1 .* code=OK"))
+    for _ in range(2 * PIPE_BYTES // line):  # a log that nobody reads stops nobody
+        assert stubs.prediction.Predict(predict_request("one", {"noise": NOISE}), timeout=30)
     process.send(signal.SIGTERM)
     assert process.end() == (0, "")
 
