@@ -34,7 +34,7 @@ class Call(Caller):
         signature: The signature's name, once it is known that there is one.
         count_rows: Counts the rows, or tf.Examples, that came with it.
         seconds: From `began` until it was answered.
-        runtime: Seconds for which it held the version: the run, and the tensors read and written.
+        runtime: Seconds for its run; over gRPC with the tensors read and written.
     """
 
     def __init__(self, api: str, entrypoint: str, given_id: str | None) -> None:
