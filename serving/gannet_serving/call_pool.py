@@ -3,7 +3,6 @@
 This is the only file that knows what the server of grpcio hands to its pool.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,16 +11,17 @@ from typing import Any
 
 SPARE_THREADS = 32
 """Beyond those that compute: for refusals, health, status, and messages that are still on their way."""
-_PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.25
+_PATIENCE = 4
+"""The looks that a message may take: not seconds, for when this process is too busy, callers are not late."""
 
 
 class CallPool(ThreadPoolExecutor):
     """Threads that callers cannot keep from each other.
 
     A thread of grpcio waits until its call's message has come as a whole. When other calls wait for a
-    thread, a call whose message has not come within a second is cancelled: otherwise a few callers that
-    begin and never send could take every thread.
+    thread, a call whose message has not come within a second or so is cancelled: otherwise a few callers
+    that begin and never send could take every thread.
     """
 
     def __init__(self, calls: int) -> None:
@@ -32,7 +32,7 @@ class CallPool(ThreadPoolExecutor):
         """
         super().__init__(calls + SPARE_THREADS, thread_name_prefix="rpc")
         self._queued: deque[None] = deque()
-        self._receiving: dict[int, tuple[float, Any]] = {}
+        self._receiving: dict[int, _Arrival] = {}
         self._ended = Event()
         Thread(target=self._watch, name="rpc-watch", daemon=True).start()
 
@@ -52,7 +52,7 @@ class CallPool(ThreadPoolExecutor):
 
     def _run(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         self._queued.pop()
-        self._receiving[get_ident()] = time.monotonic(), args
+        self._receiving[get_ident()] = _Arrival(args)
         try:
             return work(*args)
         finally:
@@ -60,15 +60,20 @@ class CallPool(ThreadPoolExecutor):
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
-            if not self._queued:
-                continue
-            latest = time.monotonic() - _PATIENCE_SECONDS
-            for begin, args in list(self._receiving.values()):
-                if begin < latest:
-                    _cancel(args)
+            for arrival in list(self._receiving.values()):
+                arrival.looks += 1
+                if arrival.looks > _PATIENCE and self._queued:
+                    arrival.cancel()
 
 
-def _cancel(args: tuple[Any, ...]) -> None:
-    for event in args:
-        if hasattr(event, "call_details"):
-            event.call.cancel()
+class _Arrival:
+    """A call whose message is on its way."""
+
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self._args = args
+        self.looks = 0
+
+    def cancel(self) -> None:
+        for event in self._args:
+            if hasattr(event, "call_details"):
+                event.call.cancel()

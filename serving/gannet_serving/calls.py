@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import grpc
 
-from gannet_serving.status import StatusError
+from gannet_serving.callers import Caller
 
 REQUEST_ID = "x-request-id"
 """The name of the metadata entry, and of the HTTP header, by which a caller knows its request again."""
@@ -21,7 +21,7 @@ def _none() -> int:
     return 0
 
 
-class Call:
+class Call(Caller):
     """What is known of a request, more of it from step to step.
 
     Attributes:
@@ -34,7 +34,7 @@ class Call:
         signature: The signature's name, once it is known that there is one.
         count_rows: Counts the rows, or tf.Examples, that came with it.
         seconds: From `began` until it was answered.
-        runtime: Seconds for which it held the version: the run, and the tensors read and written.
+        runtime: Seconds for its run; over gRPC with the tensors read and written.
     """
 
     def __init__(self, api: str, entrypoint: str, given_id: str | None) -> None:
@@ -115,15 +115,3 @@ def record(recorders: Recorders, call: Call, code: grpc.StatusCode) -> None:
     call.seconds = time.perf_counter() - call.began
     for recorder in recorders:
         recorder(call, code)
-
-
-def require_time_left(call: Call) -> None:
-    """Ends a call for whose answer nobody waits any more, before it costs a run.
-
-    Raises:
-        StatusError: The deadline has passed or the caller has gone.
-    """
-    if call.time_remaining() <= 0:
-        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-    if not call.is_active():
-        raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")

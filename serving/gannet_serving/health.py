@@ -96,9 +96,10 @@ class Health:
 
     def _send(self, watcher: "_Watcher") -> None:
         while watcher.must_go_on():
+            is_last = self._has_ended  # asked before the status, which is then the last one too
             status = self._status(watcher.name)
             watcher.tell(_Status.SERVICE_UNKNOWN if status is None else status)
-            if self._has_ended:
+            if is_last:
                 watcher.send(None)
                 return
 

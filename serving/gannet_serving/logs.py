@@ -5,20 +5,25 @@ import json
 import logging
 import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Full, Queue
+from threading import Thread
 from typing import IO
 
 FIELDS = "fields"
 """The name under which a record carries what an event says besides its message: a dict."""
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
+_MOST_LINES = 10_000
+_FLUSH_SECONDS = 1.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def configure_logging(log_format: str = "text") -> None:
     """Sends the log to stderr, and the Python stack there should the process crash.
 
-    The stream is a copy of stderr, because the original is muted while TensorFlow is imported. A log that
-    cannot be written, on a full disk or into a closed pipe, is lost; nothing else happens.
+    The stream is a copy of stderr, because the original is muted while TensorFlow is imported. What cannot be
+    written, on a full disk, into a closed pipe or into one that nobody reads, is lost; nothing else happens.
 
     Args:
         log_format: `text` or `json`.
@@ -31,9 +36,35 @@ def configure_logging(log_format: str = "text") -> None:
     faulthandler.enable(stream)
 
 
-class _Handler(logging.StreamHandler[IO[str]]):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Does nothing: there is nowhere to tell it."""
+def flush_log() -> None:
+    """Waits a second at most until what was logged is written: for the moment before a process ends."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+class _Handler(logging.Handler):
+    """Hands lines to a thread that writes them, so that nobody waits for whoever does not read them."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines = Queue[str](_MOST_LINES)
+        Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(Full):
+            self._lines.put_nowait(f"{self.format(record)}\n")
+
+    def flush(self) -> None:
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_SECONDS)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with suppress(OSError):
+                self._stream.write(line)
+            self._lines.task_done()
 
 
 class _TextFormatter(logging.Formatter):

@@ -1,8 +1,6 @@
 """What every request begins with: a ModelSpec, resolved to a version in memory."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from gannet_serving.calls import Call
@@ -24,8 +22,7 @@ def require_model_spec(request: Any) -> Any:
     return request.model_spec
 
 
-@contextmanager
-def lease(manager: ModelManager, spec: Any, call: Call) -> "Iterator[tuple[int, ModelSession]]":
+def lease(manager: ModelManager, spec: Any, call: Call) -> "AbstractContextManager[tuple[int, ModelSession]]":
     """Holds the version that `spec` asks for, by number, label or as the latest, in memory for one request.
 
     Raises:
@@ -36,11 +33,6 @@ def lease(manager: ModelManager, spec: Any, call: Call) -> "Iterator[tuple[int, 
     if manager.knows(spec.name):
         call.model = spec.name
     choice = spec.WhichOneof("version_choice")
-    number = spec.version.value if choice == "version" else None
     if choice == "version_label":
-        number = manager.labelled(spec.name, spec.version_label)
-    with manager.lease(spec.name, number) as (version, session):
-        call.version = version
-        begin = time.perf_counter()
-        yield version, session
-        call.runtime = time.perf_counter() - begin
+        return manager.lease(spec.name, manager.labelled(spec.name, spec.version_label))
+    return manager.lease(spec.name, spec.version.value if choice == "version" else None)

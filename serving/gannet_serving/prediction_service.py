@@ -1,5 +1,6 @@
 """`tensorflow.serving.PredictionService`: what a model computes, and what it could be asked."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,15 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
-from gannet_serving.calls import Call, require_time_left
-from gannet_serving.classification import run_classify
+from gannet_serving.callers import require_time_left
+from gannet_serving.calls import Call
+from gannet_serving.example_kinds import run_classify, run_regress
 from gannet_serving.examples import count_examples
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.multi_inference import run_multi_inference
 from gannet_serving.options import ServerOptions
 from gannet_serving.predict import run_predict
-from gannet_serving.regression import run_regress
 from gannet_serving.status import invalid
 
 if TYPE_CHECKING:
@@ -59,11 +60,13 @@ class PredictionService:
         """Runs several signatures of the two kinds above on the same tf.Examples."""
         spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
         call.count_rows = partial(count_examples, request.input)
-        with lease(self._manager, spec, call) as (version, session):
+        with lease(self._manager, spec, call) as (call.version, session):
             require_time_left(call)
+            begin = time.perf_counter()
             response = run_multi_inference(session, request, self._options)
+            call.runtime = time.perf_counter() - begin
         for result in response.results:
-            result.model_spec.version.value = version
+            result.model_spec.version.value = call.version
         return response
 
     def get_model_metadata(self, request: GetModelMetadataRequest, call: Call) -> GetModelMetadataResponse:
@@ -74,22 +77,24 @@ class PredictionService:
         for field in request.metadata_field:
             if field != SIGNATURE_DEF:
                 raise invalid(f"Metadata field {field} is not supported")
-        with lease(self._manager, spec, call) as (version, session):
+        with lease(self._manager, spec, call) as (call.version, session):
             signatures = SignatureDefMap(signature_def=session.signatures)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
-        response.model_spec.version.value = version
+        response.model_spec.version.value = call.version
         response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response
 
     def _run(self, run: "Callable[[ModelSession, Any, ServerOptions], Any]", request: Any, call: Call) -> Any:
         spec = require_model_spec(request)
-        with lease(self._manager, spec, call) as (version, session):
+        with lease(self._manager, spec, call) as (call.version, session):
             key = spec.signature_name or SERVING_DEFAULT
             call.signature = key if key in session.signatures else ""
             require_time_left(call)
+            begin = time.perf_counter()
             response = run(session, request, self._options)
-        response.model_spec.version.value = version
+            call.runtime = time.perf_counter() - begin
+        response.model_spec.version.value = call.version
         return response
 
 

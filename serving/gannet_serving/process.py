@@ -2,14 +2,17 @@
 
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from gannet_client.errors import UsageError
 from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
+from gannet_serving.logs import flush_log
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
@@ -20,6 +23,7 @@ _GRACE_SECONDS = 8.0
 _LAST_WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 INTERRUPTED = 130
+_FILES = 65536
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +99,26 @@ def run(
         UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
-    _require_what_is_needed(options)
+    try:
+        _raise_file_limit()
+        _require_what_is_needed(options)
+        ended = _run(stop, manager, options, settled, ready)
+    finally:
+        flush_log()
+    code = INTERRUPTED if stop.number == signal.SIGINT else 0
+    if not ended:
+        os._exit(code)
+    return code
+
+
+def _run(
+    stop: StopSignal,
+    manager: ModelManager,
+    options: ServerOptions,
+    settled: Callable[[], None],
+    ready: Callable[[str, str], None],
+) -> bool:
+    """Returns whether everything has ended."""
     _start(manager)
     try:
         while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
@@ -107,10 +130,16 @@ def run(
             _log.info("stopping before the models were loaded")
     finally:
         ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
-    code = INTERRUPTED if stop.number == signal.SIGINT else 0
-    if not ended:
-        os._exit(code)
-    return code
+    return ended
+
+
+def _raise_file_limit() -> None:
+    """Each connection takes a file: the usual 1,024 of a shell are fewer than there may be idle callers."""
+    current, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if current != resource.RLIM_INFINITY and current < wanted:
+        with suppress(OSError, ValueError):  # some systems have a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _require_what_is_needed(options: ServerOptions) -> None:

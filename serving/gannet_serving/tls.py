@@ -12,6 +12,7 @@ from gannet_client.extras import require
 from gannet_serving.text_protos import read_text_proto
 
 _FLAG = "ssl_config_file"
+_CURVES = ("secp256r1", "secp384r1")
 _log = logging.getLogger(__name__)
 
 
@@ -66,9 +67,23 @@ def _require_pair(config: Any, where: str) -> None:
         raise UsageError(f"{where}: server_key is encrypted; expected a key without a password") from None
     except (ValueError, UnsupportedAlgorithm):
         raise _unusable("server_key", "a private key", where) from None
+    _require_known(key, where)
     certificate = _certificates(config.server_cert, "server_cert", where)[0]
     if certificate.public_key() != key.public_key():
         raise UsageError(f"{where}: server_key is not the key of server_cert")
+
+
+def _require_known(key: Any, where: str) -> None:
+    """Clients over gRPC offer no other kinds, so that no connection would ever come about."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    is_known_curve = isinstance(key, EllipticCurvePrivateKey) and key.curve.name in _CURVES
+    if not (is_known_curve or isinstance(key, RSAPrivateKey)):
+        raise UsageError(
+            f"{where}: server_key: gRPC knows RSA and the elliptic curves {' and '.join(_CURVES)} "
+            "alone, and this is another kind of key"
+        )
 
 
 def _certificates(text: str, field: str, where: str) -> list[Any]:

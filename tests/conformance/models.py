@@ -19,6 +19,9 @@ DTYPES = (
 )
 VERSIONS = {"gen": 1, "zoo": 7, "dtypes": 1, "plain": 1, "examples": 1}
 
+RELOADS = {"gen": (1, 2), "other": (2, 7), "bad": (1,), "half": (1, 2), "empty": ()}
+BROKEN = {("bad", 1), ("half", 2)}
+
 
 def write_models(directory: Path, seen_as: str = "") -> None:
     """Writes every model that is not there yet, and `models.config`."""
@@ -34,6 +37,17 @@ def write_models(directory: Path, seen_as: str = "") -> None:
         for name in VERSIONS
     )
     (directory / "models.config").write_text(f"model_config_list {{\n{''.join(entries)}}}\n")
+
+
+def write_reloads(directory: Path) -> None:
+    """Writes what `reloads.toml` asks for: models of many versions, some of them broken."""
+    for name, numbers in RELOADS.items():
+        (directory / name).mkdir(parents=True)
+        for number in numbers:
+            path = directory / name / str(number)
+            _plain(path)
+            if (name, number) in BROKEN:
+                (path / "saved_model.pb").write_bytes(b"junk" * 100)
 
 
 def generate(noise: np.ndarray) -> np.ndarray:
@@ -184,3 +198,4 @@ WRITERS = {"gen": _gen, "zoo": _zoo, "dtypes": _dtypes, "plain": _plain, "exampl
 
 if __name__ == "__main__":
     write_models(Path(sys.argv[1]), *sys.argv[2:])
+    write_reloads(Path(sys.argv[1]) / "reloads")

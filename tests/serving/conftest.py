@@ -15,7 +15,7 @@ from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
-from gannet_serving.sources import Directory, Fixed, Source
+from gannet_serving.sources import Directory, Source
 from tests.serving.processes import Process
 
 WIDTH = 4
@@ -233,24 +233,7 @@ def connect() -> Iterator[Callable[[str], Stubs]]:
 def serve(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
     """Serves a directory of models until the test ends."""
     with ExitStack() as stack:
-        yield lambda directory: connect(stack.enter_context(_serving(Directory(directory, every=0.02))))
-
-
-@pytest.fixture
-def serve_config(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
-    """Serves a ModelServerConfig in text form, under the options given, until the test ends."""
-    from google.protobuf import text_format
-    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
-
-    from gannet_serving.config_proto import read_config
-
-    with ExitStack() as stack:
-
-        def serve_one(config: str, **options: Any) -> Stubs:
-            source = Fixed(read_config(text_format.Parse(config, ModelServerConfig())))
-            return connect(stack.enter_context(_serving(source, **options)))
-
-        yield serve_one
+        yield lambda directory: connect(stack.enter_context(serving(Directory(directory, every=0.02))))
 
 
 @pytest.fixture(scope="session")
@@ -263,14 +246,15 @@ def served(saved_models: SavedModels, tmp_path_factory: pytest.TempPathFactory) 
     saved_models.write_zoo(directory / "zoo" / "7")
     saved_models.write_gen(directory / "broken" / "1")
     (directory / "broken" / "1" / "saved_model.pb").write_bytes(b"junk" * 100)
-    with _serving(Directory(directory, every=0.02)) as address:
+    with serving(Directory(directory, every=0.02)) as address:
         stubs = open_stubs(address)
         yield stubs
         stubs.channel.close()
 
 
 @contextmanager
-def _serving(source: Source, **options: Any) -> Iterator[str]:
+def serving(source: Source, **options: Any) -> Iterator[str]:
+    """Serves the models of `source` until the block ends; gives the address."""
     import_tensorflow()
     from gannet_serving.server import ModelServer
 

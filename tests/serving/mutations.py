@@ -6,18 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from gannet_client.codec import encode_values
 from tests.conformance.answers import request_class
 
 SERVICES = {
-    "Predict": "PredictionService",
-    "Classify": "PredictionService",
-    "Regress": "PredictionService",
-    "MultiInference": "PredictionService",
-    "GetModelMetadata": "PredictionService",
-    "GetModelStatus": "ModelService",
-    "HandleReloadConfigRequest": "ModelService",
+    "Predict": "tensorflow.serving.PredictionService",
+    "Classify": "tensorflow.serving.PredictionService",
+    "Regress": "tensorflow.serving.PredictionService",
+    "MultiInference": "tensorflow.serving.PredictionService",
+    "GetModelMetadata": "tensorflow.serving.PredictionService",
+    "GetModelStatus": "tensorflow.serving.ModelService",
+    "HandleReloadConfigRequest": "tensorflow.serving.ModelService",
+    "Check": "grpc.health.v1.Health",
+    "ServerReflectionInfo": "grpc.reflection.v1.ServerReflection",
 }
 VERBS = ("predict", "classify", "regress")
 _SIZES = (0, 1, 2, 3, -1, -2, 2**16, 2**31, 2**32 - 1, 2**62, -(2**63), 2**63 - 1)
@@ -28,7 +32,7 @@ def grpc_request(random: random.Random) -> tuple[str, bytes]:
     method = random.choice(list(SERVICES))
     message = _SEEDS[method](random)
     data = random.choice(_DAMAGE)(random, message.SerializeToString())
-    return f"/tensorflow.serving.{SERVICES[method]}/{method}", data
+    return f"/{SERVICES[method]}/{method}", data
 
 
 def rest_request(random: random.Random) -> tuple[str, str, bytes]:
@@ -149,6 +153,15 @@ def _reload(random: random.Random) -> Any:
     return request
 
 
+def _probe(random: random.Random) -> Any:
+    return HealthCheckRequest(service=random.choice(["", "gen", "no", "é" * 1000]))
+
+
+def _reflection(random: random.Random) -> Any:
+    name = random.choice(["", "grpc.health.v1.Health", "tensorflow.TensorProto", "é" * 1000])
+    return ServerReflectionRequest(**{random.choice(["list_services", "file_containing_symbol"]): name})
+
+
 _SEEDS: dict[str, Callable[[random.Random], Any]] = {
     "Predict": _predict,
     "Classify": _examples("Classify"),
@@ -157,6 +170,8 @@ _SEEDS: dict[str, Callable[[random.Random], Any]] = {
     "GetModelMetadata": _metadata,
     "GetModelStatus": _status,
     "HandleReloadConfigRequest": _reload,
+    "Check": _probe,
+    "ServerReflectionInfo": _reflection,
 }
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,22 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+FEW_FILES = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh"]
+"""Goes before a command that is to begin with few files, as in some shells."""
+
+
 class Process:
     """A program that runs; its stderr is read line by line."""
 
-    def __init__(self, program: str, *arguments: object, stderr: Any = subprocess.PIPE) -> None:
+    def __init__(
+        self,
+        program: str,
+        *arguments: object,
+        stderr: Any = subprocess.PIPE,
+        before: Sequence[str] = (),
+    ) -> None:
         self._popen = subprocess.Popen(
-            command(program, *arguments),
+            [*before, *command(program, *arguments)],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -66,6 +66,12 @@ def test_a_body_of_unknown_length(connection: HTTPConnection) -> None:
     assert connection.getresponse().status == 200
 
 
+def test_half_a_surrogate_pair_in_a_message(connection: HTTPConnection) -> None:
+    connection.request("POST", PREDICT, b'{"instances": "\\ud800"}')
+    code, message = error_of(connection.getresponse())
+    assert (code, message.split("\n")[1]) == (400, '    "instances": "?"')
+
+
 GZIP = {"Content-Encoding": "gzip"}
 
 

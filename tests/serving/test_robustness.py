@@ -12,13 +12,15 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serving.conftest import Stubs, open_stubs
 from tests.serving.mutations import grpc_request, rest_request
-from tests.serving.processes import Process
+from tests.serving.processes import FEW_FILES, Process
 
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full and /proc of Linux")
 NOISE = {"noise": np.ones((1, 4), np.float32)}
 GOOD = json.dumps({"instances": [[1, 2, 3, 4]]})
 MEMORY_LIMIT = 768 << 20
@@ -30,8 +32,8 @@ FEW, MANY = 300, 10_000
 class Server:
     """A server in a process of its own, whose stderr is a full disk."""
 
-    def __init__(self, process: Process, stubs: Stubs, rest: str) -> None:
-        self.process, self.stubs, self.rest = process, stubs, rest
+    def __init__(self, process: Process, stubs: Stubs, rest: str, config: str) -> None:
+        self.process, self.stubs, self.rest, self.config = process, stubs, rest, config
 
     def send(self, path: str, data: bytes) -> tuple[str, str]:
         """The code and the text of the answer to raw bytes."""
@@ -59,24 +61,26 @@ def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
         f'config {{ name: "{name}" base_path: "{models / name}" model_platform: "tensorflow" }}'
         for name in ("gen", "zoo")
     )
-    (models / "config").write_text(f"model_config_list {{ {entries} }}")
+    config = f"model_config_list {{ {entries} }}"
+    (models / "config").write_text(config)
     (models / "monitoring").write_text("prometheus_config { enable: true }")
     port, rest_port = free_ports()
     with open("/dev/full", "w") as full:
         process = Process(
             "gannet-model-server",
             f"--model_config_file={models / 'config'}",
-            "--model_config_file_poll_wait_seconds=1",
             f"--monitoring_config_file={models / 'monitoring'}",
             f"--port={port}",
             f"--rest_api_port={rest_port}",
             "--rest_api_timeout_in_ms=20000",
             "--access_log",
+            "--enable_grpc_healthcheck_service",
             stderr=full,
+            before=FEW_FILES,
         )
     stubs = open_stubs(f"127.0.0.1:{port}")
     grpc.channel_ready_future(stubs.channel).result(timeout=120)
-    yield Server(process, stubs, f"127.0.0.1:{rest_port}")
+    yield Server(process, stubs, f"127.0.0.1:{rest_port}", config)
     stubs.channel.close()
     process.kill()
 
@@ -91,9 +95,17 @@ def free_ports() -> list[int]:
 def others_are_served(
     server: Server, predict_request: Callable[..., Any], saved_models: Any
 ) -> Iterator[Callable[[], None]]:
-    """Asks as a good caller does; once more when the test is over, and looks at the server's memory."""
+    """Asks as a good caller does; once more when the test is over, and looks at the server's memory.
+
+    The configuration is sent again before, because what is left of a damaged one may be valid and empty.
+    """
+    from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
+
+    reload = ReloadConfigRequest()
+    text_format.Parse(server.config, reload.config)
 
     def ask() -> None:
+        server.stubs.model.HandleReloadConfigRequest(reload, timeout=60)
         response = server.stubs.prediction.Predict(predict_request("gen", NOISE), timeout=30)
         assert response.model_spec.version.value == 1
         assert server.ask("POST", "/v1/models/gen:predict", GOOD)[0] == 200
@@ -168,7 +180,7 @@ def test_huge_documents(body: bytes, server: Server, others_are_served: Callable
 
 
 def test_idle_connections(server: Server, others_are_served: Callable[[], None]) -> None:
-    """Two thousand of them; half stand on the port of REST."""
+    """Two thousand of them, half on the port of REST, where the server was allowed 256 files at first."""
     with ExitStack() as stack:
         for address in (server.stubs.address, server.rest):
             host, port = address.split(":")

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -139,6 +140,16 @@ def test_what_cannot_be_used_is_told(
 def test_a_key_of_another_certificate_is_told(identity: Pair, authority: Pair, tmp_path: Path) -> None:
     file = write_config(tmp_path / "ssl", server_key=authority.key, server_cert=identity.certificate)
     with pytest.raises(UsageError, match=r"server_key is not the key of server_cert$"):
+        server_credentials(str(file))
+
+
+@pytest.mark.parametrize(
+    "key", [ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP521R1())], ids=["ed", "p521"]
+)
+def test_a_key_that_no_client_accepts_is_told(key: Any, identity: Pair, tmp_path: Path) -> None:
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file = write_config(tmp_path / "ssl", server_key=pem, server_cert=identity.certificate)
+    with pytest.raises(UsageError, match="server_key: gRPC knows RSA and the elliptic curves secp256r1 and"):
         server_credentials(str(file))
 
 

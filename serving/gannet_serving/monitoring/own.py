@@ -19,7 +19,7 @@ Queue = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class _Kind:
-    """The instruments of the requests that are alike."""
+    """The instruments of good requests that are alike."""
 
     requests: Counter
     seconds: Histogram
@@ -59,14 +59,14 @@ class OwnMetrics:
 
     def observe(self, call: Call, code: grpc.StatusCode) -> None:
         """Counts a request that is over."""
-        key = call.model, call.version, call.signature, call.api, call.entrypoint, code
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = self._new_kind(call, code)
+        if code is not grpc.StatusCode.OK:
+            self._requests.of(*_labels(call), call.api, call.entrypoint, code.name).add()
+            return
+        key = call.model, call.version, call.signature, call.api, call.entrypoint
+        kind = self._kinds.get(key) or self._kinds.setdefault(key, self._new_kind(call))
         kind.requests.add()
-        if code is grpc.StatusCode.OK:
-            kind.seconds.observe(call.seconds)
-            kind.rows.observe(call.count_rows())
+        kind.seconds.observe(call.seconds)
+        kind.rows.observe(call.count_rows())
 
     def in_flight(self, entrypoint: str, read: Callable[[], int]) -> None:
         """Has `read` called for the number of predictions that run."""
@@ -88,10 +88,14 @@ class OwnMetrics:
         """Has `read` called for the number of requests that wait in a queue."""
         self._queue_length.of(queue[0], str(queue[1]), queue[2]).read = read
 
-    def _new_kind(self, call: Call, code: grpc.StatusCode) -> _Kind:
-        labels = call.model or UNKNOWN, str(call.version or ""), call.signature
+    def _new_kind(self, call: Call) -> _Kind:
+        labels = _labels(call)
         return _Kind(
-            self._requests.of(*labels, call.api, call.entrypoint, code.name),
+            self._requests.of(*labels, call.api, call.entrypoint, grpc.StatusCode.OK.name),
             self._seconds.of(*labels),
             self._rows.of(*labels),
         )
+
+
+def _labels(call: Call) -> tuple[str, str, str]:
+    return call.model or UNKNOWN, str(call.version or ""), call.signature

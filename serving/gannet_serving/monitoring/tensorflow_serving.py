@@ -27,6 +27,7 @@ _EXAMPLES = [2**i for i in range(15)]
 class _Model:
     """The instruments of the answers that one model gives by one method."""
 
+    count: Counter
     latency: Histogram
     runtime: Histogram
     example_counts: Histogram
@@ -56,37 +57,36 @@ class ServingMetrics:
             partial(Histogram, _EXAMPLES),
         )
         self._example_total = family(f"{_SERVING}request_example_count_total", "Examples.", "model", Counter)
-        self._counters: dict[tuple[str, grpc.StatusCode], Counter] = {}
         self._models: dict[tuple[str, str, str], _Model] = {}
 
     def observe(self, call: Call, code: grpc.StatusCode) -> None:
         """Counts a request that is over; only predictions count."""
         if call.api not in _PREDICTIONS:
             return
-        counted = call.model, code
-        counter = self._counters.get(counted)
-        if counter is None:
-            counter = self._counters[counted] = self._counts.of(call.model or UNKNOWN, code.name)
-        counter.add()
         if code is grpc.StatusCode.OK:
             self._observe_answer(call)
+        else:
+            self._counts.of(call.model or UNKNOWN, code.name).add()
 
     def _observe_answer(self, call: Call) -> None:
         key = call.model, call.api, call.entrypoint
-        model = self._models.get(key)
-        if model is None:
-            model = self._models[key] = _Model(
-                self._latency.of(*key),
-                self._runtime.of(call.model, call.api, _RUNTIME),
-                self._example_counts.of(call.model),
-                self._example_total.of(call.model),
-            )
+        model = self._models.get(key) or self._models.setdefault(key, self._new_model(*key))
+        model.count.add()
         model.latency.observe(call.seconds * 1e6)
         model.runtime.observe(call.runtime * 1e6)
         if call.api in _WITH_EXAMPLES:
             count = call.count_rows()
             model.example_counts.observe(count)
             model.example_total.add(count)
+
+    def _new_model(self, name: str, api: str, entrypoint: str) -> _Model:
+        return _Model(
+            self._counts.of(name, grpc.StatusCode.OK.name),
+            self._latency.of(name, api, entrypoint),
+            self._runtime.of(name, api, _RUNTIME),
+            self._example_counts.of(name),
+            self._example_total.of(name),
+        )
 
 
 class LoadMetrics:

@@ -1,5 +1,6 @@
 """What a REST request is answered, apart from HTTP."""
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,8 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
-from gannet_serving.calls import Call, require_time_left
+from gannet_serving.callers import require_time_left
+from gannet_serving.calls import Call
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService
 from gannet_serving.model_spec import lease
@@ -72,7 +74,7 @@ class RestApi:
 
     def _predict(self, target: Target, body: bytes, call: Call) -> str:
         request = read_predict(body)
-        with lease(self._manager, _spec(target), call) as (_, session):
+        with lease(self._manager, _spec(target), call) as (call.version, session):
             call.signature = _existing(session.signatures, request.signature_name)
             signature = session.signatures[call.signature]
             form, arrays = request.tensors({alias: info.dtype for alias, info in signature.inputs.items()})
@@ -80,7 +82,9 @@ class RestApi:
             require_time_left(call)
             call.count_rows = partial(_rows, arrays)
             feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
+            begin = time.perf_counter()
             outputs = session.run(feeds, [info.name for info in signature.outputs.values()])
+            call.runtime = time.perf_counter() - begin
         return write_tensors(dict(zip(signature.outputs, outputs, strict=True)), form)
 
     def _classify(self, target: Target, body: bytes, call: Call) -> str:

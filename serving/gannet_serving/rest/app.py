@@ -126,6 +126,12 @@ class RestApp:
 
 
 def _response(code: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        text.encode(errors="surrogateescape"), code, headers=headers, media_type="application/json"
-    )
+    return Response(_encoded(text), code, headers=headers, media_type="application/json")
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes that were sent come back as they were; half a surrogate pair was never any bytes."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
