@@ -3,7 +3,7 @@
 Usage: python alone.py FOLDER [HOST:PORT]
 
 Of each case in the folder it reads NAME.response, compares the output `x` with NAME.npy or NAME.json (strings
-in hexadecimal), and writes the same array as NAME.request. Then it draws images of the fake server's `digits`.
+in hexadecimal), and writes the same array as NAME.request. Then it draws images of the model `digits`.
 """
 
 import asyncio
