@@ -14,7 +14,7 @@ help:
 	@echo 'make test-slow    the tests that make virtual environments or take minutes'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
-	@echo 'make lint         ruff and mypy'
+	@echo 'make lint         ruff, mypy and pyright'
 	@echo 'make bench        the benchmarks behind every claim, one JSON line each'
 	@echo 'make dist         wheel and sdist, into dist/'
 	@echo 'make clean        remove .venv, demo/, dist/ and caches'
@@ -65,8 +65,9 @@ test-gpu: .venv/dev
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict client
+	$(BIN)/mypy --strict client tests/typing
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 .PHONY: bench
 bench: .venv/bench

@@ -95,7 +95,8 @@ class Threads:
                 else:
                     effect = operation.send(outcome)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
 
     def in_order(self, operations: Iterable[Operation[T]]) -> Iterator[T]:
         """The results of operations, in order; later ones are under way, and end when the iterator does."""

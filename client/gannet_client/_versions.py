@@ -111,20 +111,24 @@ class Versions:
         while True:
             try:
                 return (yield from use(asked, model))
-            except (OtherVersion, ModelError, RequestRejected, UsageError) as error:
+            except OtherVersion:
+                model = yield from self._describe(ref, deadline)
+            except (ModelError, RequestRejected, UsageError) as error:
                 model = yield from self._successor(ref, model, error, asked is not ref, deadline)
-                asked = ref.at(model.version)
+            asked = ref.at(model.version)
 
     def _successor(
-        self, ref: ModelRef, model: Model, error: Exception, fresh: bool, deadline: Deadline
+        self, ref: ModelRef, model: Model, error: GannetError, fresh: bool, deadline: Deadline
     ) -> Operation[Model]:
         """The version that has taken the place of `model`; where none has, the error it is."""
-        if isinstance(error, GannetError):
-            ref.at(model.version).tell(error)
-            if error.retryable or (fresh and not isinstance(error, ModelNotFound)):
-                raise error
-        successor = yield from self._describe(ref, deadline)
-        if isinstance(error, GannetError) and successor.version == model.version:
+        ref.at(model.version).tell(error)
+        if error.retryable or (fresh and not isinstance(error, ModelNotFound)):
+            raise error
+        try:
+            successor = yield from self._describe(ref, deadline)
+        except GannetError:
+            raise error from None
+        if successor.version == model.version:
             raise error
         return successor
 

@@ -108,9 +108,10 @@ def _read_output(entry: memoryview, limit: int) -> tuple[str, Array]:
     key = bytes(chunks.get(_KEY, b""))
     try:
         name = key.decode()
-        return name, _read_tensor(chunks.get(_VALUE, entry[:0]), limit)
     except UnicodeDecodeError:
         raise ValueError(f"an output has the name {key!r:.100}, which is no UTF-8") from None
+    try:
+        return name, _read_tensor(chunks.get(_VALUE, entry[:0]), limit)
     except ValueError as error:
         raise ValueError(f"output {name!r}: {error}") from None
 
