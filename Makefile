@@ -11,6 +11,7 @@ help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
 	@echo 'make conformance  what TensorFlow Serving answers: the embedded server or any other, see CONTRIBUTING.md'
+	@echo 'make test-slow    the tests that make virtual environments or take minutes'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
 	@echo 'make lint         ruff, mypy and pyright'
@@ -41,7 +42,11 @@ demo: .venv/demo
 
 .PHONY: test
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu'
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu and not slow'
+
+.PHONY: test-slow
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow tests
 
 # Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
 .PHONY: conformance
@@ -76,6 +81,8 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/client_codec.py
+	$(BIN)/python benchmarks/client_install.py
 	$(BIN)/python benchmarks/client_overhead.py
 
 .PHONY: dist
