@@ -125,13 +125,20 @@ class Threads:
 
     def _perform(self, effect: Effect, under_way: "_Calls | None") -> Any:
         if isinstance(effect, Call):
-            self._require_open()
-            stub = self._channels.stub(effect.endpoint, effect.method)
-            return _call(stub, effect) if under_way is None else under_way.call(stub, effect)
+            return self._call(effect, under_way)
         if isinstance(effect, Sleep):
             return time.sleep(effect.seconds) if under_way is None else under_way.sleep(effect.seconds)
         assert isinstance(effect, Gather)
         return list(self.in_order(effect.operations))
+
+    def _call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
+        self._require_open()
+        stub = self._channels.stub(call.endpoint, call.method)
+        try:
+            return _call(stub, call) if under_way is None else under_way.call(stub, call)
+        except ValueError:  # what gRPC says of a channel that another thread has closed meanwhile
+            self._require_open()
+            raise
 
     def _require_open(self) -> None:
         if self._closed:
