@@ -11,10 +11,10 @@ help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
 	@echo 'make conformance  what TensorFlow Serving answers: the embedded server or any other, see CONTRIBUTING.md'
-	@echo 'make test-slow    tests that take minutes: thousands of damaged requests, running out of time'
+	@echo 'make test-slow    tests that take minutes: thousands of damaged requests, virtual environments, exhaustion'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
-	@echo 'make lint         ruff and mypy'
+	@echo 'make lint         ruff, mypy and pyright'
 	@echo 'make bench        the benchmarks behind every claim, one JSON line each'
 	@echo 'make dist         wheel and sdist, into dist/'
 	@echo 'make clean        remove .venv, demo/, dist/ and caches'
@@ -65,8 +65,9 @@ test-gpu: .venv/dev
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict client
+	$(BIN)/mypy --strict client tests/typing
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 .PHONY: bench
 bench: .venv/bench
@@ -81,6 +82,8 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/server_start.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/client_codec.py
+	$(BIN)/python benchmarks/client_install.py
 	$(BIN)/python benchmarks/client_overhead.py
 
 .PHONY: dist

@@ -4,9 +4,13 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 from gannet_client import cli
+
+hypothesis.settings.register_profile("gannet", deadline=None)  # timing decides no test
+hypothesis.settings.load_profile("gannet")
 
 
 class Ended(NamedTuple):

@@ -13,6 +13,7 @@ from gannet_client._cutting import Cutting
 from gannet_client._drawing import draw, latents
 from gannet_client._effects import Operation, Sleep
 from gannet_client._endpoints import Endpoints
+from gannet_client._knowledge import Knowledge
 from gannet_client._messages import read_card
 from gannet_client._models import Model
 from gannet_client._predicting import Predicting
@@ -44,18 +45,21 @@ class Core:
 
     Args:
         settings: The client's.
-        endpoints: What is known of the servers; shared by the copies of a client.
+        endpoints: The servers, with what is known of them; shared by the copies of a client.
+        knowledge: What is known of their models; shared likewise.
     """
 
-    def __init__(self, settings: Settings, endpoints: Endpoints) -> None:
+    def __init__(self, settings: Settings, endpoints: Endpoints, knowledge: Knowledge) -> None:
         self._timeout = settings.timeout
         self._targets = settings.targets
         self._server = Server(Attempts(settings, endpoints), settings.max_message_bytes)
         limit = min(settings.max_message_bytes, _CHUNK_BYTES)
-        self._cutting = Cutting(self._server, settings.chunk_rows, limit)
-        self._predicting = Predicting(self._server)
+        self._cutting = Cutting(self._server, knowledge.rows, settings.chunk_rows, limit)
+        self._predicting = Predicting(self._server, knowledge.signatures)
         routes = Routes(settings.routing) if settings.routing is not None else None
-        self._versions = Versions(self._server, settings.model, routes, settings.pin, settings.value_range)
+        self._versions = Versions(
+            self._server, knowledge.models, settings.model, routes, settings.pin, settings.value_range
+        )
 
     def deadline(self, timeout: float | None) -> Deadline:
         """The end of a call that begins now."""

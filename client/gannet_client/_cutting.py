@@ -20,15 +20,16 @@ class Cutting:
 
     Args:
         server: Answers the requests.
+        taken: The most rows that a server takes, by the model's name; kept up to date.
         rows: The most rows of one request.
         limit: The most bytes that an answer may have.
     """
 
-    def __init__(self, server: Server, rows: int, limit: int) -> None:
+    def __init__(self, server: Server, taken: dict[str, int], rows: int, limit: int) -> None:
         self._server = server
+        self._taken = taken
         self._rows = rows
         self._limit = limit
-        self._taken: dict[str, int] = {}
 
     def size(self, name: str, row_bytes: int = 0) -> int:
         """The rows of one request to the model `name`, whose answer has `row_bytes` for each."""

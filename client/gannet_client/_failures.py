@@ -17,6 +17,7 @@ from gannet_client.errors import (
     ServerOverloaded,
     ServerUnreachable,
     TooManyRows,
+    UsageError,
 )
 
 _DETAILS_LENGTH: Final = 400
@@ -114,6 +115,7 @@ _TABLE: Final = (
         RequestRejected,
         "the server does not know this call; check that the address is TensorFlow Serving's gRPC port",
     ),
+    _Row(grpc.StatusCode.CANCELLED, "Channel closed", UsageError, "the client was closed during the call"),
     _Row(None, "", RequestRejected, "the server refused or failed the request"),
 )
 

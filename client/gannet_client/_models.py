@@ -47,15 +47,19 @@ class Model(Protocol):
 
     def noise(self, seeds: Array) -> Array | None:
         """The noise of the seeds; None: the server makes it."""
+        ...
 
     def row_bytes(self, format: Format) -> int:  # noqa: A002
         """The most bytes of one image in an answer; 0: not known."""
+        ...
 
     def request(self, rows: Rows, format: Format) -> tuple[str, dict[str, Array]]:  # noqa: A002
         """The signature that draws the rows, and its inputs."""
+        ...
 
     def images(self, answer: Answer, format: Format) -> Array:  # noqa: A002
         """The images of an answer: [rows, H, W, C], or an object array [rows] of PNG files."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ class Predicting:
 
     Args:
         server: Answers the requests.
+        known: What was answered before; kept up to date.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, known: dict[ModelRef, _Known]) -> None:
         self._server = server
-        self._known: dict[ModelRef, _Known] = {}
+        self._known = known
 
     def signatures(self, ref: ModelRef, deadline: Deadline) -> Operation[_Known]:
         """The version that answers, and the signatures of it."""
@@ -41,19 +42,18 @@ class Predicting:
         self, ref: ModelRef, signature: str, inputs: Mapping[str, ArrayLike], deadline: Deadline
     ) -> Operation[Answer]:
         """Runs a signature on inputs."""
-        known = self._known.get(ref)
+        remembered = self._known.get(ref)
+        known = remembered or (yield from self.signatures(ref, deadline))
         try:
-            arrays = check_inputs(
-                known or (yield from self.signatures(ref, deadline)), ref, signature, inputs
-            )
+            arrays = check_inputs(known, ref, signature, inputs)
         except (ModelError, UsageError):
-            if known is None:
+            if remembered is None:
                 raise
-            newest = yield from self.signatures(ref, deadline)
-            arrays = check_inputs(newest, ref, signature, inputs)
+            known = yield from self.signatures(ref, deadline)
+            arrays = check_inputs(known, ref, signature, inputs)
         answer = yield from self._server.predict(ref, signature, arrays, deadline)
-        if answer.version != self._known[ref][0]:
-            del self._known[ref]
+        if answer.version != known[0]:
+            self._known.pop(ref, None)
         return answer
 
 

@@ -50,7 +50,7 @@ class Stream:
         self._seeds = seed_range(n, seed) if seeds is None else seeds
         self._for_all = {name: value for name, value in options.items() if _is_for_all(name, value)}
         self._of_each = {name: value for name, value in options.items() if name not in self._for_all}
-        self.format = Wish(format=format).format
+        self.format: Format = Wish(format=format).format
         for name, value in self._of_each.items():
             _check_length(name, value, self._seeds)
 

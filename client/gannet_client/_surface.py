@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from gannet_client import contract
 from gannet_client._core import Core
 from gannet_client._endpoints import Endpoints
+from gannet_client._knowledge import Knowledge
 from gannet_client.settings import Retry, Settings, Tls, Token, as_targets
 
 
@@ -84,7 +85,8 @@ class Surface(Generic[ShellT]):
             interceptors=tuple(interceptors),
         )
         self._endpoints = Endpoints(self._settings.targets)
-        self._core = Core(self._settings, self._endpoints)
+        self._knowledge = Knowledge()
+        self._core = Core(self._settings, self._endpoints, self._knowledge)
         self._shell = self._connect(self._settings)
 
     @property
@@ -137,7 +139,7 @@ class Surface(Generic[ShellT]):
         settings = replace(self._settings, **changes)
         other = copy.copy(self)
         other._settings = settings
-        other._core = Core(settings, self._endpoints)
+        other._core = Core(settings, self._endpoints, self._knowledge)
         other._shell = self._shell.share(settings.parallel)
         return other
 

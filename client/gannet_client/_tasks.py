@@ -80,7 +80,8 @@ class Tasks:
                 else:
                     effect = operation.send(outcome)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
 
     async def in_order(self, operations: Iterable[Operation[T]]) -> AsyncIterator[T]:
         """The results of operations, in order; later ones are under way, and end when the iterator does."""

@@ -95,7 +95,8 @@ class Threads:
                 else:
                     effect = operation.send(outcome)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
 
     def in_order(self, operations: Iterable[Operation[T]]) -> Iterator[T]:
         """The results of operations, in order; later ones are under way, and end when the iterator does."""
@@ -124,13 +125,20 @@ class Threads:
 
     def _perform(self, effect: Effect, under_way: "_Calls | None") -> Any:
         if isinstance(effect, Call):
-            self._require_open()
-            stub = self._channels.stub(effect.endpoint, effect.method)
-            return _call(stub, effect) if under_way is None else under_way.call(stub, effect)
+            return self._call(effect, under_way)
         if isinstance(effect, Sleep):
             return time.sleep(effect.seconds) if under_way is None else under_way.sleep(effect.seconds)
         assert isinstance(effect, Gather)
         return list(self.in_order(effect.operations))
+
+    def _call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
+        self._require_open()
+        stub = self._channels.stub(call.endpoint, call.method)
+        try:
+            return _call(stub, call) if under_way is None else under_way.call(stub, call)
+        except ValueError:  # what gRPC says of a channel that another thread has closed meanwhile
+            self._require_open()
+            raise
 
     def _require_open(self) -> None:
         if self._closed:

@@ -49,6 +49,7 @@ class Versions:
 
     Args:
         server: Answers the questions.
+        known: What was answered before; kept up to date.
         name: The model that is asked where no routing file says so.
         routes: The routing file.
         pin: Whether the first version found is held.
@@ -58,26 +59,23 @@ class Versions:
     def __init__(
         self,
         server: Server,
+        known: dict[ModelRef, Model],
         name: str | None,
         routes: Routes | None,
         pin: bool,
         value_range: tuple[float, float],
     ) -> None:
         self._server = server
+        self._known = known
         self._name = name
         self._routes = routes
         self._pin = pin
         self._value_range = value_range
-        self._known: dict[ModelRef, Model] = {}
         self._pinned: dict[ModelRef, ModelRef] = {}
 
     def name(self) -> str:
         """The name of the model that is asked now."""
         return self._name if self._routes is None else self._routes.current().model  # type: ignore[return-value]
-
-    def names(self) -> list[str]:
-        """The names of all models that this client knows of."""
-        return [self.name()]
 
     def chosen(
         self, choice: Choice, deadline: Deadline, ask: Callable[[ModelRef], Operation[T]]
@@ -111,20 +109,24 @@ class Versions:
         while True:
             try:
                 return (yield from use(asked, model))
-            except (OtherVersion, ModelError, RequestRejected, UsageError) as error:
+            except OtherVersion:
+                model = yield from self._describe(ref, deadline)
+            except (ModelError, RequestRejected, UsageError) as error:
                 model = yield from self._successor(ref, model, error, asked is not ref, deadline)
-                asked = ref.at(model.version)
+            asked = ref.at(model.version)
 
     def _successor(
-        self, ref: ModelRef, model: Model, error: Exception, fresh: bool, deadline: Deadline
+        self, ref: ModelRef, model: Model, error: GannetError, fresh: bool, deadline: Deadline
     ) -> Operation[Model]:
         """The version that has taken the place of `model`; where none has, the error it is."""
-        if isinstance(error, GannetError):
-            ref.at(model.version).tell(error)
-            if error.retryable or (fresh and not isinstance(error, ModelNotFound)):
-                raise error
-        successor = yield from self._describe(ref, deadline)
-        if isinstance(error, GannetError) and successor.version == model.version:
+        ref.at(model.version).tell(error)
+        if error.retryable or (fresh and not isinstance(error, ModelNotFound)):
+            raise error
+        try:
+            successor = yield from self._describe(ref, deadline)
+        except GannetError:
+            raise error from None
+        if successor.version == model.version:
             raise error
         return successor
 

@@ -154,8 +154,8 @@ def _decode_png(file: bytes) -> Array:
         with pillow.open(io.BytesIO(file), formats=["PNG"]) as image:
             picture = image if image.mode in _MODES else image.convert("RGBA")
             return np.asarray(picture).reshape(picture.height, picture.width, -1)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ModelError(f"expected an image as a PNG file; received {len(file)} other bytes") from error
+    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
+        raise ModelError(f"expected an image as a PNG file; received {len(file)} bytes: {error}") from error
 
 
 def _pillow() -> ModuleType:

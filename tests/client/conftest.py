@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +19,10 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+
+from gannet_serving import LocalServer
+from gannet_serving.engine import import_tensorflow
+from tests.client import served
 
 SHAPE = (6, 5, 3)
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -183,6 +188,25 @@ class Running:
 
     def stop(self) -> None:
         self.server.stop(None).wait()
+
+
+@pytest.fixture(scope="session")
+def real_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of the contract: `digits`, `animals` with all conditions; and those of `served.FOREIGN`."""
+    import_tensorflow()
+    models = tmp_path_factory.mktemp("models")
+    served.write_version(models / "digits" / "1")
+    served.write_version(models / "animals" / "1", conditional=True)
+    for kind in served.FOREIGN:
+        served.write_foreign(models / kind / "1", kind)
+    return models
+
+
+@pytest.fixture(scope="session")
+def real_target(real_models: Path) -> Iterator[str]:
+    """The address of an embedded server with `real_models`."""
+    with LocalServer(real_models) as server:
+        yield server.target
 
 
 @pytest.fixture

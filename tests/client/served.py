@@ -10,6 +10,7 @@ LATENT_DIM = 5
 IMAGE = (4, 3, 3)
 CLASSES = ["cat", "dog", "owl"]
 CODES = 2
+FOREIGN = ("float", "unit", "bytes", "two_inputs", "sideways", "classifier")
 
 
 def write_version(directory: Path, *, offset: float = 0.0, conditional: bool = False) -> Path:
@@ -52,7 +53,7 @@ def write_version(directory: Path, *, offset: float = 0.0, conditional: bool = F
 
 
 def write_foreign(directory: Path, kind: str) -> Path:
-    """A SavedModel of somebody else: `float`, `unit`, `bytes`, `two_inputs`, `sideways` or `classifier`."""
+    """A SavedModel of somebody else; `kind` is one of `FOREIGN`."""
     import tensorflow as tf
 
     noise = tf.TensorSpec([None, LATENT_DIM], tf.float32, "z")

@@ -1,7 +1,9 @@
 import io
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +122,17 @@ def test_pngs_are_decoded_to_the_very_pixels(images: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("files", [[b"nothing"], [encode_png(np.zeros((n, 2, 3), np.uint8)) for n in (2, 3)]])
-def test_what_are_no_pngs_of_one_size_is_refused(files: list[bytes]) -> None:
+def test_what_are_no_pngs_of_one_size_are_refused(files: list[bytes]) -> None:
     with pytest.raises(ModelError, match=r"expected an image as a PNG file|several sizes"):
         decode_pngs(files)
+
+
+def test_a_png_of_absurd_size_costs_no_memory() -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    file = encode_png(np.zeros((1, 1, 3), np.uint8))
+    bomb = file[:12] + header + struct.pack(">I", zlib.crc32(header)) + file[33:]
+    with pytest.raises(ModelError, match="3600000000 pixels"):
+        decode_pngs([bomb])
 
 
 @given(npst.arrays(np.float32, 9, elements=st.floats(width=32)), st.sampled_from([(-1.0, 1.0), (0.0, 1.0)]))

@@ -248,3 +248,19 @@ def test_what_an_interceptor_refuses_is_told(target: str) -> None:
 
     with Client(target, model="digits", interceptors=[Refusing()]) as client, pytest.raises(Refusal):
         client.generate(1)
+
+
+def test_the_commands_take_certificates_and_a_token(
+    gannet: Any, secure: Any, fake: Any, authority: Pair, own: Pair, tmp_path: Path, monkeypatch: Any
+) -> None:
+    target = secure(LOOPBACK, mutual=True)
+    for name, pem in (("ca", authority.certificate), ("cert", own.certificate), ("key", own.key)):
+        (tmp_path / name).write_bytes(pem)
+    options = ["--server", target, "--model", "digits", "--ca", tmp_path / "ca"]
+    options += ["--cert", tmp_path / "cert", "--key", tmp_path / "key"]
+    monkeypatch.setenv("GANNET_TOKEN", "secret")
+    assert gannet("ready", *options).code == 0
+    assert fake.metadata[-1]["authorization"] == "Bearer secret"
+    code, out, err = gannet("ready", *options[:4])
+    assert (code, out) == (2, "")
+    assert "a token is not sent in the clear" in err and "secret" not in err

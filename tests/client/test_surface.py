@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,34 @@ def test_a_copy_behaves_otherwise_over_the_same_connections(target: str, fake: A
             client.with_options(timeout=-1)
     with pytest.raises(UsageError, match="closed"):
         client.with_options(timeout=1)
+
+
+def test_copies_share_what_is_known(target: str, fake: Any) -> None:
+    fake.max_rows = 50
+    with Client(target, model="digits") as client:
+        client.generate(100)
+        for timeout in (5, 6, 7):
+            with client.with_options(timeout=timeout) as copy:
+                copy.generate(100)
+    asked = [request.model_spec.signature_name for request in fake.requests]
+    assert asked.count("card") == 1
+    sizes = [len(request.inputs["seeds"].tensor_content) // 8 for request in fake.requests[1:]]
+    assert sizes.count(64) == 1 and sizes.count(50) == 7
+
+
+def test_closing_ends_the_calls_of_other_threads(target: str, fake: Any) -> None:
+    client = Client(target, model="digits", timeout=60)
+    client.generate(1)
+    fake.release.clear()
+    seen = len(fake.requests)
+    with ThreadPoolExecutor(6) as pool:
+        drawing = [pool.submit(client.generate, count) for count in (1, 1, 1, 1, 300, 300)]
+        while len(fake.requests) == seen:
+            time.sleep(0.01)
+        client.close()
+        for future in drawing:
+            with pytest.raises(UsageError, match="closed"):
+                future.result()
 
 
 def test_the_asynchronous_one_draws_the_same(target: str, fake: Any, drawn: Any) -> None:

@@ -23,6 +23,7 @@ MAX_EXPANDED_BYTES: Final = 1 << 28
 _OUTPUTS, _MODEL_SPEC = chunk_tag(1), chunk_tag(2)
 _KEY, _VALUE = chunk_tag(1), chunk_tag(2)
 _DTYPE, _SHAPE, _CONTENT, _STRINGS = varint_tag(1), chunk_tag(2), chunk_tag(4), chunk_tag(8)
+_LISTS: Final = {chunk_tag(kind.field) for kind in BY_NUMBER.values()}
 _MAX_DIMENSIONS: Final = 64
 _MAX_SHAPE_BYTES: Final = 1 << 16  # a dimension has a size, and may have a name
 _MAX_ELEMENTS: Final = 1 << 58  # of 16 bytes each: NumPy counts the bytes in an int64, also around a zero
@@ -104,13 +105,17 @@ def _read_response(data: memoryview, limit: int) -> Response:
 
 
 def _read_output(entry: memoryview, limit: int) -> tuple[str, Array]:
-    chunks = read_fields(entry).chunks
+    fields = read_fields(entry)
+    chunks = fields.chunks
+    if fields.numbers or chunks.keys() - {_KEY, _VALUE}:
+        raise Irregular  # implementations of protobuf differ in whether this is an output
     key = bytes(chunks.get(_KEY, b""))
     try:
         name = key.decode()
-        return name, _read_tensor(chunks.get(_VALUE, entry[:0]), limit)
     except UnicodeDecodeError:
         raise ValueError(f"an output has the name {key!r:.100}, which is no UTF-8") from None
+    try:
+        return name, _read_tensor(chunks.get(_VALUE, entry[:0]), limit)
     except ValueError as error:
         raise ValueError(f"output {name!r}: {error}") from None
 
@@ -120,6 +125,8 @@ def _read_tensor(data: memoryview, limit: int) -> Array:
     number = fields.numbers.get(_DTYPE, 0) & 0xFFFF_FFFF
     shape, count = _read_shape(fields.chunks.get(_SHAPE, data[:0]))
     kind = BY_NUMBER.get(number)
+    if _values(fields) - {chunk_tag(kind.field) if kind else _STRINGS}:
+        _parsed(data, wire.TensorProto)  # lists of other dtypes are not read, but have to be sound
     if kind:
         return _read_numbers(fields, kind, count, limit).reshape(shape)
     if number == STRING:
@@ -142,6 +149,11 @@ def _read_shape(data: memoryview) -> tuple[tuple[int, ...], int]:
     if math.prod(max(size, 1) for size in shape) > _MAX_ELEMENTS:
         raise ValueError(f"tensor shape {list(shape)} is too large for any memory")
     return shape, math.prod(shape)
+
+
+def _values(fields: Fields) -> set[int]:
+    """The tags of all values that a tensor holds."""
+    return {tag for tag in fields.chunks if tag in _LISTS} | ({_STRINGS} if fields.repeated else set())
 
 
 def _read_numbers(fields: Fields, kind: Numeric, count: int, limit: int) -> Array:

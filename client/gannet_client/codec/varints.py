@@ -67,19 +67,29 @@ def write_varints(values: Array) -> bytes:
     >>> write_varints(np.array([150, 5]))
     b'\x96\x01\x05'
     """
-    rest = values.ravel().astype(np.int64 if values.dtype.kind == "i" else np.uint64).view(np.uint64)
-    lengths = np.ones(rest.size, np.int64)
-    for groups in range(1, _LONGEST):
-        lengths += rest >= np.uint64(1 << 7 * groups)
-    ends = np.cumsum(lengths)
-    written = np.full(ends[-1] if rest.size else 0, 0x80, np.uint8)
-    for group in range(lengths.max(initial=0)):
-        rows = np.flatnonzero(lengths > group)
-        written[(ends - lengths)[rows] + group] |= (rest[rows] >> np.uint64(7 * group)).astype(
-            np.uint8
-        ) & 0x7F
-    written[ends - 1] &= 0x7F
-    return written.tobytes()
+    rest = values.ravel()
+    if rest.dtype.kind == "i":
+        rest = (
+            rest.astype(np.int64).view(np.uint64)
+            if rest.min(initial=0) < 0
+            else rest.view(f"u{rest.itemsize}")
+        )
+    return b"".join(_write_block(rest[start : start + _BLOCK]) for start in range(0, rest.size, _BLOCK))
+
+
+def _write_block(values: Array) -> bytes:
+    """The varints of unsigned integers or bools."""
+    longest = -(-int(values.max()).bit_length() // 7)
+    if longest < 2:
+        return values.astype(np.uint8).tobytes()
+    groups = np.empty((values.size, longest), np.uint8)
+    needed = np.ones((values.size, longest), bool)
+    for group in range(longest):
+        groups[:, group] = (values >> 7 * group) & 0x7F
+    for group in range(1, longest):
+        needed[:, group] = values >= 1 << 7 * group
+    groups[:, :-1] |= needed[:, 1:] * np.uint8(0x80)
+    return groups.ravel().compress(needed.ravel()).tobytes()
 
 
 def _whole_varints(block: Array) -> Array:

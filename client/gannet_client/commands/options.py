@@ -122,7 +122,7 @@ def connected(timeout: float, meaning: str) -> Callable[[_Command], _Command]:
 
             names = ("servers", "model", "timeout", "tls", "authority", "certificate", "key")
             values = {name: given.pop(name) for name in names}
-            connection = Connection(**values, token=os.environ.get("GANNET_TOKEN"))
+            connection = Connection(**values, token=os.environ.get("GANNET_TOKEN") or None)
             return command(connection=connection, **given)
 
         options = (*_CONNECTION, limit)
