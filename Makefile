@@ -44,7 +44,8 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu and not slow'
 
-# Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
+# Against any server: GANNET_CONFORMANCE_TARGET=host:port, GANNET_CONFORMANCE_REST=host:port if it has REST, and
+# GANNET_CONFORMANCE_BATCHING_TARGET=host:port for one with batching.
 .PHONY: conformance
 conformance: .venv/dev
 	$(BIN)/python -m pytest tests/conformance
@@ -85,6 +86,8 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/client_codec.py
 	$(BIN)/python benchmarks/client_install.py
 	$(BIN)/python benchmarks/client_overhead.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/growth.py
 
 .PHONY: dist
 dist: .venv/dev

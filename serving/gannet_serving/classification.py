@@ -1,7 +1,6 @@
 """Classify: labels and scores of tf.Examples."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING
 from tensorflow_serving.apis.classification_pb2 import ClassificationResult
@@ -9,14 +8,14 @@ from tensorflow_serving.apis.classification_pb2 import ClassificationResult
 from gannet_client.codec import Array
 from gannet_serving.examples import INPUTS, require_dtype, shape_text
 from gannet_serving.options import ServerOptions
-from gannet_serving.signatures import CLASSIFY_METHOD, dump
+from gannet_serving.signatures import CLASSIFY_METHOD, Signature, dump
 from gannet_serving.status import invalid
 
 CLASSES = "classes"
 SCORES = "scores"
 
 
-def classification_tensors(signature: Any, options: ServerOptions) -> tuple[str, list[str]]:
+def classification_tensors(signature: Signature, options: ServerOptions) -> tuple[str, list[str]]:
     """The tensor to feed, and those to fetch: classes, scores or both.
 
     Raises:
@@ -42,7 +41,7 @@ def classification_tensors(signature: Any, options: ServerOptions) -> tuple[str,
     return signature.inputs[INPUTS].name, fetches
 
 
-def classification(signature: Any, arrays: Mapping[str, Array], count: int) -> ClassificationResult:
+def classification(signature: Signature, arrays: Mapping[str, Array], count: int) -> ClassificationResult:
     """The outputs of a run as a message.
 
     Args:
@@ -73,7 +72,9 @@ def classification(signature: Any, arrays: Mapping[str, Array], count: int) -> C
     return result
 
 
-def _output(signature: Any, arrays: Mapping[str, Array], alias: str, dtype: int, count: int) -> Array | None:
+def _output(
+    signature: Signature, arrays: Mapping[str, Array], alias: str, dtype: int, count: int
+) -> Array | None:
     if alias not in signature.outputs:
         return None
     array = arrays[signature.outputs[alias].name]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from gannet_serving.config import Models
 from gannet_serving.follower import Follower
-from gannet_serving.loads import Loader, Loads
+from gannet_serving.loaded import LoadedModel, Loader
+from gannet_serving.loads import Loads
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State, Work, servable_not_found
 from gannet_serving.status import StatusError
 
 if TYPE_CHECKING:
     from gannet_serving.monitoring.tensorflow_serving import LoadMetrics
-    from gannet_serving.session import ModelSession
 
 
 class Crew:
@@ -26,7 +26,7 @@ class Crew:
 
         Args:
             options: How versions are looked for, loaded and unloaded.
-            load: Turns a version's directory into a session.
+            load: Loads a version.
             metrics: Counts loads.
         """
         self._every = options.file_system_poll_wait_seconds
@@ -83,7 +83,7 @@ class Crew:
         """Has `call` called after each change."""
         self._listeners.append(call)
 
-    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, ModelSession]]":
+    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, LoadedModel]]":
         """Holds version `number` of model `name` (None: the latest) in memory for one request.
 
         Raises:

@@ -14,8 +14,11 @@ import grpc
 
 from gannet_client.contract import WARMUP_FILE
 from gannet_client.native_log import quiet_native_log
+from gannet_serving.batching.batcher import Batcher
+from gannet_serving.loaded import LoadedModel, Loader
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
+from gannet_serving.versions import Version
 
 if TYPE_CHECKING:
     from gannet_serving.monitoring.tensorflow_serving import LoadMetrics
@@ -24,15 +27,41 @@ if TYPE_CHECKING:
 _lock = Lock()
 
 
-def loader(options: ServerOptions, metrics: "LoadMetrics | None") -> "Callable[[Path], ModelSession]":
-    """What loads versions as `options` ask for; `metrics` counts their warm-ups."""
-    return partial(load_model, options=options, metrics=metrics)
+def loader(
+    options: ServerOptions, batcher: Batcher | None = None, metrics: "LoadMetrics | None" = None
+) -> Loader:
+    """What loads versions as `options` ask for.
+
+    Args:
+        options: How versions are loaded and warmed up, and whether their requests are merged.
+        batcher: Merges them; by default as `options` ask for.
+        metrics: Counts warm-ups.
+
+    Raises:
+        UsageError: The parameters of batching are refused.
+    """
+    batcher = batcher or (Batcher(options) if options.enable_batching else None)
+
+    def load(version: Version) -> LoadedModel:
+        wrap = partial(batcher.wrap, version=version) if batcher else None
+        return load_model(version.path, options, wrap, metrics)
+
+    return load
 
 
 def load_model(
-    directory: Path, options: ServerOptions | None = None, metrics: "LoadMetrics | None" = None
-) -> "ModelSession":
+    directory: Path,
+    options: ServerOptions | None = None,
+    wrap: "Callable[[ModelSession], LoadedModel] | None" = None,
+    metrics: "LoadMetrics | None" = None,
+) -> LoadedModel:
     """Loads and warms up the SavedModel in `directory`, importing TensorFlow first if need be.
+
+    Args:
+        directory: The version.
+        options: How it is loaded and warmed up.
+        wrap: Makes of the session what requests run on, those of the warm-up included.
+        metrics: Counts warm-ups.
 
     Raises:
         StatusError: It cannot be loaded, or one of its warm-up requests fails.
@@ -42,24 +71,27 @@ def load_model(
 
     options = options or ServerOptions()
     session = ModelSession(directory, options)
+    model: LoadedModel = session
     try:
+        if wrap:
+            model = wrap(session)
         if options.enable_model_warmup:
-            _warm_up(session, directory, options, metrics)
+            _warm_up(model, directory, options, metrics)
     except BaseException:
-        session.close()
+        model.close()
         raise
-    return session
+    return model
 
 
 def _warm_up(
-    session: "ModelSession", directory: Path, options: ServerOptions, metrics: "LoadMetrics | None"
+    model: LoadedModel, directory: Path, options: ServerOptions, metrics: "LoadMetrics | None"
 ) -> None:
     from gannet_serving.warm_up import warm_up
 
     begin = time.monotonic()
     status = grpc.StatusCode.OK
     try:
-        warm_up(session, directory, iterations=options.num_request_iterations_for_warmup or 1)
+        warm_up(model, directory, iterations=options.num_request_iterations_for_warmup or 1)
     except StatusError as error:
         status = error.code
         raise

@@ -31,12 +31,6 @@ IGNORED = {
 }
 """Flags that TensorFlow Serving has and that cannot mean anything here, with their defaults."""
 
-_WITHOUT_EFFECT = (
-    "batching_parameters_file",
-    "enable_batching",
-    "enable_per_model_batching_parameters",
-)
-"""Options that are checked as TensorFlow Serving checks them; nothing else comes of them."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _log = logging.getLogger(__name__)
 
@@ -89,7 +83,7 @@ def read(values: dict[str, Any]) -> ServerOptions:
 
 def warn_of_ignored(context: click.Context) -> None:
     """Logs a line for each flag that was given and has no effect."""
-    for name in sorted({*IGNORED, *_WITHOUT_EFFECT}):
+    for name in sorted(IGNORED):
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         default = IGNORED.get(name, "" if name.endswith("_file") else False)
         if given and context.params[name] != default:

@@ -5,21 +5,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
+from gannet_serving.loaded import Loader
 from gannet_serving.processor import advice, read_cpuinfo
 from gannet_serving.servables import Servable, Servables, Work, at_once
 from gannet_serving.status import StatusError
+from gannet_serving.versions import Version
 
 if TYPE_CHECKING:
     from gannet_serving.monitoring.tensorflow_serving import LoadMetrics
-    from gannet_serving.session import ModelSession
 
-Loader = Callable[[Path], "ModelSession"]
-"""Turns a version's directory into a session that is ready for requests. May raise anything."""
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +79,7 @@ class Loads:
             servables.loading(servable)
             begin = time.monotonic()
             try:
-                session = self._load(servable.path)
+                session = self._load(Version(servables.model, servable.number, servable.path))
             except Exception as error:  # whatever it is, it concerns this version alone
                 self._count(servable, begin, is_good=False)
                 return _as_failure(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from gannet_client.errors import UsageError
+from gannet_serving.batching.batcher import Batcher
 from gannet_serving.config import (
     Models,
     checked_labels,
@@ -18,7 +19,7 @@ from gannet_serving.config import (
 from gannet_serving.crew import Crew, start_thread
 from gannet_serving.engine import loader
 from gannet_serving.follower import Complaint
-from gannet_serving.loads import Loader
+from gannet_serving.loaded import LoadedModel, Loader
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
 from gannet_serving.sources import Source
@@ -26,7 +27,6 @@ from gannet_serving.status import StatusError, invalid
 
 if TYPE_CHECKING:
     from gannet_serving.monitoring.metrics import Metrics
-    from gannet_serving.session import ModelSession
 
 _PATIENCE_SECONDS = 1.0
 """How long a reload waits before it asks again whether its caller still does."""
@@ -47,17 +47,18 @@ class ModelManager:
         Args:
             source: Tells the configuration.
             options: How versions are looked for and loaded; by default as TensorFlow Serving does.
-            load: Turns a version's directory into a session; by default as `options` ask for.
+            load: Loads a version; by default as `options` ask for.
 
         Raises:
-            UsageError: The configuration of the metrics cannot be read.
+            UsageError: The configuration of the metrics, or the parameters of batching, are refused.
         """
         options = options or ServerOptions()
         self._source = source
         self._labels_may_wait = options.allow_version_labels_for_unavailable_models
         self.metrics = _metrics(options)
         loads = self.metrics.loads if self.metrics else None
-        self._crew = Crew(options, load or loader(options, loads), loads)
+        load = load or loader(options, _batcher(options, self.metrics), loads)
+        self._crew = Crew(options, load, loads)
         self._configuring = RLock()
         self._config: Models = {}
         self._labels: dict[tuple[str, str], int] = {}
@@ -137,7 +138,7 @@ class ModelManager:
                 ] or [f"{{{{name: {name}}} due to error: it has no versions}}, "]
         return texts
 
-    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, ModelSession]]":
+    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, LoadedModel]]":
         """Holds version `number` of model `name` (None: the latest) in memory for one request.
 
         Raises:
@@ -205,6 +206,16 @@ class ModelManager:
                 except (StatusError, UsageError) as error:
                     if not self._stopping.is_set():
                         self._complaint.about(f"the configuration in force stays: {error}")
+
+
+def _batcher(options: ServerOptions, metrics: "Metrics | None") -> Batcher | None:
+    if not options.enable_batching:
+        return None
+    if metrics is None:
+        return Batcher(options)
+    batcher = Batcher(options, metrics.batched)
+    metrics.watch_queues(batcher.queue_lengths)
+    return batcher
 
 
 def _metrics(options: ServerOptions) -> "Metrics | None":

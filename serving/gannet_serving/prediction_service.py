@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest, ClassificationResponse
 from tensorflow_serving.apis.get_model_metadata_pb2 import (
@@ -17,10 +17,11 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
-from gannet_serving.callers import require_time_left
+from gannet_serving.callers import Caller, require_time_left
 from gannet_serving.calls import Call
 from gannet_serving.example_kinds import run_classify, run_regress
 from gannet_serving.examples import count_examples
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import lease, require_model_spec
 from gannet_serving.multi_inference import run_multi_inference
@@ -28,10 +29,8 @@ from gannet_serving.options import ServerOptions
 from gannet_serving.predict import run_predict
 from gannet_serving.status import invalid
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
 _DEFAULTS = ServerOptions()
+_Run = Callable[[LoadedModel, Any, ServerOptions, Caller], Any]
 
 
 class PredictionService:
@@ -63,7 +62,7 @@ class PredictionService:
         with lease(self._manager, spec, call) as (call.version, session):
             require_time_left(call)
             begin = time.perf_counter()
-            response = run_multi_inference(session, request, self._options)
+            response = run_multi_inference(session, request, self._options, call)
             call.runtime = time.perf_counter() - begin
         for result in response.results:
             result.model_spec.version.value = call.version
@@ -78,21 +77,22 @@ class PredictionService:
             if field != SIGNATURE_DEF:
                 raise invalid(f"Metadata field {field} is not supported")
         with lease(self._manager, spec, call) as (call.version, session):
-            signatures = SignatureDefMap(signature_def=session.signatures)
+            definitions = {key: signature.definition for key, signature in session.signatures.items()}
+            signatures = SignatureDefMap(signature_def=definitions)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = call.version
         response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response
 
-    def _run(self, run: "Callable[[ModelSession, Any, ServerOptions], Any]", request: Any, call: Call) -> Any:
+    def _run(self, run: _Run, request: Any, call: Call) -> Any:
         spec = require_model_spec(request)
         with lease(self._manager, spec, call) as (call.version, session):
             key = spec.signature_name or SERVING_DEFAULT
             call.signature = key if key in session.signatures else ""
             require_time_left(call)
             begin = time.perf_counter()
-            response = run(session, request, self._options)
+            response = run(session, request, self._options, call)
             call.runtime = time.perf_counter() - begin
         response.model_spec.version.value = call.version
         return response

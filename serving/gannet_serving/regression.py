@@ -1,7 +1,6 @@
 """Regress: one number for each tf.Example."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT
 from tensorflow_serving.apis.regression_pb2 import RegressionResult
@@ -9,13 +8,13 @@ from tensorflow_serving.apis.regression_pb2 import RegressionResult
 from gannet_client.codec import Array
 from gannet_serving.examples import INPUTS, require_dtype, shape_text
 from gannet_serving.options import ServerOptions
-from gannet_serving.signatures import REGRESS_METHOD, dump
+from gannet_serving.signatures import REGRESS_METHOD, Signature, dump
 from gannet_serving.status import invalid
 
 OUTPUTS = "outputs"
 
 
-def regression_tensors(signature: Any, options: ServerOptions) -> tuple[str, list[str]]:
+def regression_tensors(signature: Signature, options: ServerOptions) -> tuple[str, list[str]]:
     """The tensor to feed, and the one to fetch.
 
     Raises:
@@ -36,7 +35,7 @@ def regression_tensors(signature: Any, options: ServerOptions) -> tuple[str, lis
     return signature.inputs[INPUTS].name, [signature.outputs[OUTPUTS].name]
 
 
-def regression(signature: Any, arrays: Mapping[str, Array], count: int) -> RegressionResult:
+def regression(signature: Signature, arrays: Mapping[str, Array], count: int) -> RegressionResult:
     """The output of a run as a message.
 
     Args:

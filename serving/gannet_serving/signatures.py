@@ -12,11 +12,30 @@ CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
 
-def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
+class Signature:
+    """A SignatureDef, taken apart once instead of at each request.
+
+    Attributes:
+        definition: The message.
+        method_name: What it is for.
+        inputs: A TensorInfo for each alias, sorted.
+        outputs: Likewise.
+        defaults: TensorProtos by alias.
+    """
+
+    def __init__(self, definition: Any) -> None:
+        self.definition = definition
+        self.method_name: str = definition.method_name
+        self.inputs: dict[str, Any] = dict(sorted(definition.inputs.items()))
+        self.outputs: dict[str, Any] = dict(sorted(definition.outputs.items()))
+        self.defaults: dict[str, Any] = dict(definition.defaults)
+
+
+def input_tensors(signature: Signature, inputs: Mapping[str, Any]) -> dict[str, Array]:
     """The values to feed, by tensor name.
 
     Args:
-        signature: A SignatureDef.
+        signature: Tells which there must be.
         inputs: The request's TensorProto messages by alias; the signature's defaults fill in for absent ones.
 
     Raises:
@@ -27,11 +46,10 @@ def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]
     ):
         raise invalid(_size_mismatch(set(inputs), set(signature.inputs)))
     feeds = {
-        signature.inputs[alias].name: _array(alias, _pick(signature, alias, inputs))
-        for alias in sorted(signature.inputs)
+        info.name: _array(alias, _pick(signature, alias, inputs)) for alias, info in signature.inputs.items()
     }
-    used = inputs.keys() & signature.inputs.keys()
-    if len(used) != len(inputs):
+    if not all(alias in signature.inputs for alias in inputs):
+        used = inputs.keys() & signature.inputs.keys()
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {_joined(used)}, "
             f"request input: {_joined(inputs)}"
@@ -39,7 +57,7 @@ def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]
     return feeds
 
 
-def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, str]:
+def output_tensors(signature: Signature, output_filter: Iterable[str]) -> dict[str, str]:
     """The tensor names to fetch, by alias: those in `output_filter`, or all if it is empty.
 
     Raises:
@@ -58,12 +76,12 @@ def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, st
     return names or {alias: info.name for alias, info in signature.outputs.items()}
 
 
-def dump(signature: Any) -> str:
-    """A SignatureDef in a message, in the form in which TensorFlow Serving's protobuf prints it."""
-    return f"goo.gle/debugonly   \n{signature}"
+def dump(signature: Signature) -> str:
+    """The SignatureDef in a message, in the form in which TensorFlow Serving's protobuf prints it."""
+    return f"goo.gle/debugonly   \n{signature.definition}"
 
 
-def _pick(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
+def _pick(signature: Signature, alias: str, inputs: Mapping[str, Any]) -> Any:
     if alias in inputs:
         return inputs[alias]
     if alias in signature.defaults:

@@ -95,6 +95,17 @@ class SavedModels:
 
         return self._save(module, path, count, [tf.TensorSpec([None], tf.int64, "rows")])
 
+    def write_echo(self, path: Path) -> Path:
+        """`x` float32 [B, N], `names` string [B] -> the same, but for negative numbers: those are refused."""
+        import tensorflow as tf
+
+        def echo(x: Any, names: Any) -> dict[str, Any]:
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(x >= 0), ["negative"])]):
+                return {"x": tf.identity(x), "names": tf.identity(names)}
+
+        specs = [tf.TensorSpec([None, None], tf.float32, "x"), tf.TensorSpec([None], tf.string, "names")]
+        return self._save(tf.Module(), path, echo, specs)
+
     def write_tiny_floats(self, path: Path) -> Path:
         """`noise` float32 [B, 4] -> `images`, a dtype of eight bits that few know."""
         import tensorflow as tf

@@ -154,11 +154,9 @@ def test_flags_without_effect_are_told_once_each(caplog: pytest.LogCaptureFixtur
         "--xla_cpu_compilation_enabled",
         "--per_process_gpu_memory_fraction=0.5",
         "--prefer_tflite_model=false",
-        "--enable_batching",
         "--flush_filesystem_caches",
     )
     assert caplog.messages == [
-        "--enable_batching has no effect in this server",
         "--per_process_gpu_memory_fraction has no effect in this server",
         "--xla_cpu_compilation_enabled has no effect in this server",
     ]

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gannet_client.errors import UsageError
 from gannet_serving import LocalServer, ServerOptions
 from gannet_serving.access_log import log_access
+from gannet_serving.batching.lane import BatchRun, LaneName
 from gannet_serving.calls import RestCall
 from gannet_serving.monitoring.exposition import exposition
 from gannet_serving.monitoring.instruments import Family, Gauge, Histogram
@@ -157,10 +158,11 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path) -> None:
 
 def test_batches_are_counted() -> None:
     metrics = Metrics()
-    metrics.batch("gen", 1, "serving_default", requests=3, rows=5, padding=3, waited=[0.001, 0.002, 0])
-    metrics.queue_length("gen", 1, "serving_default", lambda: 4)
+    lane = LaneName("gen", 1, "serving_default")
+    metrics.batched(BatchRun(lane, requests=3, rows=5, padding=3, waited=(0.001, 0.002, 0)))
+    metrics.watch_queues(lambda: {lane: 4})
     values = parsed(metrics.page())
-    queue = {"model": "gen", "version": "1", "queue": "serving_default"}
+    queue = {"model": "gen", "version": "1", "signature": "serving_default"}
     assert value(values, "gannet_batch_requests_sum", **queue) == 3
     assert value(values, "gannet_batch_rows_sum", **queue) == 5
     assert value(values, "gannet_batch_padding_rows_total", **queue) == 3

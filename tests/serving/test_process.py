@@ -163,7 +163,6 @@ def test_model_server_serves_a_configuration_file_on_a_socket(
         "--xla_cpu_compilation_enabled",
         "--access_log",
     )
-    process.read_log_until("WARNING --enable_batching has no effect in this server")
     process.read_log_until("WARNING --xla_cpu_compilation_enabled has no effect in this server")
     process.read_log_until(f"listening on unix:{socket_path}")
     file.write_text(f"model_config_list {{ {entries[0]} {entries[1]} }}")

@@ -1,9 +1,10 @@
 """What a server counts, and the page that tells it to Prometheus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from gannet_serving.batching.lane import BatchRun, LaneName
 from gannet_serving.calls import Recorders
 from gannet_serving.monitoring.exposition import exposition
 from gannet_serving.monitoring.own import OwnMetrics
@@ -35,34 +36,14 @@ class Metrics:
         """Has `read` called for the number of predictions that run; `entrypoint` is GRPC or REST."""
         self._own.in_flight(entrypoint, read)
 
-    def batch(
-        self,
-        model: str,
-        version: int,
-        queue: str,
-        *,
-        requests: int,
-        rows: int,
-        padding: int,
-        waited: Sequence[float],
-    ) -> None:
-        """Counts a batch that is about to run.
+    def batched(self, run: BatchRun) -> None:
+        """Counts a batch that is about to run."""
+        self._batching.batched(run)
+        self._own.batched(run)
 
-        Args:
-            model: The model's name.
-            version: Its version.
-            queue: What tells the version's queues apart, like the signature; a bounded number of names.
-            requests: How many requests were merged.
-            rows: How many rows they have together.
-            padding: How many rows were added to them.
-            waited: For each request the seconds it was in the queue.
-        """
-        self._batching.batch(waited)
-        self._own.batch((model, version, queue), requests=requests, rows=rows, padding=padding)
-
-    def queue_length(self, model: str, version: int, queue: str, read: Callable[[], int]) -> None:
-        """Has `read` called for the number of requests that wait in a queue."""
-        self._own.queue_length((model, version, queue), read)
+    def watch_queues(self, read: Callable[[], Mapping[LaneName, int]]) -> None:
+        """Has `read` called for the number of requests that wait in each queue."""
+        self._own.watch_queues(read)
 
     def page(self) -> str:
         """All metrics in Prometheus' text format."""

@@ -1,20 +1,19 @@
 """The metrics that TensorFlow Serving does not have: by version and signature, in flight, in the queues."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import grpc
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 
+from gannet_serving.batching.lane import BatchRun, LaneName
 from gannet_serving.calls import Call
 from gannet_serving.monitoring.instruments import Counter, Family, Gauge, Histogram
 from gannet_serving.monitoring.tensorflow_serving import UNKNOWN
 
 _SECONDS = [0.0005 * 2**i for i in range(18)]
 _ROWS = [2**i for i in range(15)]
-Queue = tuple[str, int, str]
-"""Model, version, and the name of one of its queues."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ class OwnMetrics:
         )
         self._rows = family("gannet_request_rows", "Rows of good requests.", labels, rows)
         self._in_flight = family("gannet_requests_in_flight", "Predictions now.", "entrypoint", Gauge)
-        labels = "model version queue"
+        labels = "model version signature"
         self._batch_requests = family("gannet_batch_requests", "Requests per batch.", labels, rows)
         self._batch_rows = family("gannet_batch_rows", "Rows per batch, without padding.", labels, rows)
         self._padding = family("gannet_batch_padding_rows_total", "Rows of padding.", labels, Counter)
-        self._queue_length = family("gannet_batch_queue_length", "Requests that wait.", labels, Gauge)
         self._kinds: dict[tuple[object, ...], _Kind] = {}
-        self._batches: dict[Queue, _Batches] = {}
+        self._batches: dict[LaneName, _Batches] = {}
+        self._registry = registry
 
     def observe(self, call: Call, code: grpc.StatusCode) -> None:
         """Counts a request that is over."""
@@ -72,21 +71,21 @@ class OwnMetrics:
         """Has `read` called for the number of predictions that run."""
         self._in_flight.of(entrypoint).read = read
 
-    def batch(self, queue: Queue, *, requests: int, rows: int, padding: int) -> None:
+    def batched(self, run: BatchRun) -> None:
         """Counts a batch."""
-        batches = self._batches.get(queue)
+        batches = self._batches.get(run.name)
         if batches is None:
-            labels = queue[0], str(queue[1]), queue[2]
-            batches = self._batches[queue] = _Batches(
+            labels = run.name.model, str(run.name.version), run.name.signature
+            batches = self._batches[run.name] = _Batches(
                 self._batch_requests.of(*labels), self._batch_rows.of(*labels), self._padding.of(*labels)
             )
-        batches.requests.observe(requests)
-        batches.rows.observe(rows)
-        batches.padding.add(padding)
+        batches.requests.observe(run.requests)
+        batches.rows.observe(run.rows)
+        batches.padding.add(run.padding)
 
-    def queue_length(self, queue: Queue, read: Callable[[], int]) -> None:
-        """Has `read` called for the number of requests that wait in a queue."""
-        self._queue_length.of(queue[0], str(queue[1]), queue[2]).read = read
+    def watch_queues(self, read: Callable[[], Mapping[LaneName, int]]) -> None:
+        """Has `read` called for the number of requests that wait in each queue."""
+        self._registry.register(_Queues(read))
 
     def _new_kind(self, call: Call) -> _Kind:
         labels = _labels(call)
@@ -95,6 +94,21 @@ class OwnMetrics:
             self._seconds.of(*labels),
             self._rows.of(*labels),
         )
+
+
+class _Queues:
+    """The lengths of the queues, which come and go with the versions."""
+
+    def __init__(self, read: Callable[[], Mapping[LaneName, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> list[Metric]:
+        """What the registry asks for."""
+        metric = Metric("gannet_batch_queue_length", "Requests that wait.", "gauge")
+        for name, length in self._read().items():
+            labels = {"model": name.model, "version": str(name.version), "signature": name.signature}
+            metric.add_sample(metric.name, labels, length)
+        return [metric]
 
 
 def _labels(call: Call) -> tuple[str, str, str]:

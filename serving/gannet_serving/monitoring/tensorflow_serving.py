@@ -1,12 +1,12 @@
 """The metrics that TensorFlow Serving has, under its names, with its labels and bounds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import grpc
 from prometheus_client import CollectorRegistry
 
+from gannet_serving.batching.lane import BatchRun
 from gannet_serving.calls import Call
 from gannet_serving.monitoring.instruments import Counter, Family, Histogram
 
@@ -131,9 +131,9 @@ class BatchingMetrics:
             registry, f"{_SERVING}batching_session:wrapped_run_count", "Batches.", "", Counter
         )
 
-    def batch(self, waited: Sequence[float]) -> None:
-        """Counts a batch whose requests have waited for so many seconds each."""
+    def batched(self, run: BatchRun) -> None:
+        """Counts a batch."""
         self._runs.of().add()
         queuing = self._queuing.of(_THREAD_POOL)
-        for seconds in waited:
+        for seconds in run.waited:
             queuing.observe(seconds * 1e6)

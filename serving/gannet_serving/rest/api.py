@@ -83,7 +83,7 @@ class RestApi:
             call.count_rows = partial(_rows, arrays)
             feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
             begin = time.perf_counter()
-            outputs = session.run(feeds, [info.name for info in signature.outputs.values()])
+            outputs = session.run(feeds, [info.name for info in signature.outputs.values()], call)
             call.runtime = time.perf_counter() - begin
         return write_tensors(dict(zip(signature.outputs, outputs, strict=True)), form)
 
