@@ -21,7 +21,8 @@ class CallPool(ThreadPoolExecutor):
 
     A thread of grpcio waits until its call's message has come as a whole. When other calls wait for a
     thread, a call whose message has not come within a second or so is cancelled: otherwise a few callers
-    that begin and never send could take every thread.
+    that begin and never send could take every thread. And the newest call goes first, so that a thousand
+    of those cannot stand before it.
     """
 
     def __init__(self, calls: int) -> None:
@@ -31,15 +32,15 @@ class CallPool(ThreadPoolExecutor):
             calls: How many calls may be computed at once.
         """
         super().__init__(calls + SPARE_THREADS, thread_name_prefix="rpc")
-        self._queued: deque[None] = deque()
+        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._receiving: dict[int, _Arrival] = {}
         self._ended = Event()
         Thread(target=self._watch, name="rpc-watch", daemon=True).start()
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Runs the work of a call once a thread is free."""
-        self._queued.append(None)
-        return super().submit(self._run, work, args)
+        """Runs the work of a call once a thread is free; what comes later goes before what still waits."""
+        self._waiting.append((work, args))
+        return super().submit(self._run_newest)
 
     def received(self) -> None:
         """To be called by the thread of a call: its message is there."""
@@ -50,8 +51,8 @@ class CallPool(ThreadPoolExecutor):
         self._ended.set()
         super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def _run(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        self._queued.pop()
+    def _run_newest(self) -> Any:
+        work, args = self._waiting.pop()
         self._receiving[get_ident()] = _Arrival(args)
         try:
             return work(*args)
@@ -62,7 +63,7 @@ class CallPool(ThreadPoolExecutor):
         while not self._ended.wait(_LOOK_SECONDS):
             for arrival in list(self._receiving.values()):
                 arrival.looks += 1
-                if arrival.looks > _PATIENCE and self._queued:
+                if arrival.looks > _PATIENCE and self._waiting:
                     arrival.cancel()
 
 

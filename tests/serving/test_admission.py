@@ -118,7 +118,7 @@ def test_callers_that_begin_and_do_not_send_hold_nobody_up(
         yield from ()
 
     slow = connect(server.target).channel.stream_unary(PREDICT)
-    calls = [slow.future(requests(), timeout=60) for _ in range(SPARE_THREADS + 20)]
+    calls = [slow.future(requests(), timeout=60) for _ in range(10 * SPARE_THREADS)]
     assert stubs.prediction.Predict(predict_request("gen", NOISE), timeout=30)
     assert any(call.done() for call in calls)
     never.set()

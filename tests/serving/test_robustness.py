@@ -203,6 +203,16 @@ def test_slow_http_callers(server: Server, others_are_served: Callable[[], None]
         others_are_served()
 
 
+def test_what_is_neither_http_nor_grpc(server: Server, others_are_served: Callable[[], None]) -> None:
+    random = Random(7)
+    starts = (b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01")
+    for index in range(100):
+        host, port = (server.rest if index % 2 else server.stubs.address).split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as caller:
+            caller.sendall(random.choice(starts) + random.randbytes(random.randrange(2000)))
+    others_are_served()
+
+
 def test_callers_that_vanish(
     server: Server, others_are_served: Callable[[], None], predict_request: Callable[..., Any]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -63,8 +64,10 @@ def serve(models: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
         def serve(**fields: str | bool) -> str:
             file = write_config(tmp_path / "ssl", **fields)
             server = stack.enter_context(
-                LocalServer(models, options=ServerOptions(ssl_config_file=str(file)))
+                LocalServer(models, rest=True, options=ServerOptions(ssl_config_file=str(file)))
             )
+            with urlopen(f"{server.rest_url}/models/gen", timeout=30) as response:  # in the clear, as ever
+                assert response.status == 200
             return server.target.replace("127.0.0.1", "localhost")
 
         yield serve
