@@ -87,9 +87,9 @@ def gannet(*flags: str) -> Iterator[Server]:
 
 
 @contextmanager
-def bare(answer: bytes) -> Iterator[Server]:
+def bare(answer: bytes, threads: int) -> Iterator[Server]:
     """Runs a server of grpcio that gives every call the same answer."""
-    with _serving(_bare, answer) as server:
+    with _serving(_bare, answer, threads) as server:
         yield server
 
 
@@ -101,10 +101,10 @@ def cpu_per_call(server: Server, callers: Load, request: bytes, count: int, call
 
 
 @contextmanager
-def _serving(serve: Callable[..., None], argument: object) -> Iterator[Server]:
+def _serving(serve: Callable[..., None], *arguments: object) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    with child(serve, port, argument) as end:
+    with child(serve, port, *arguments) as end:
         address = f"127.0.0.1:{port}"
         with grpc.insecure_channel(address) as channel:
             grpc.channel_ready_future(channel).result(_READY_SECONDS)
@@ -138,14 +138,12 @@ def _gannet(end: Connection, port: int, flags: Sequence[str]) -> None:
     main()
 
 
-def _bare(end: Connection, port: int, answer: bytes) -> None:
-    from gannet_serving.options import ServerOptions
-
+def _bare(end: Connection, port: int, answer: bytes, threads: int) -> None:
     class Handler(grpc.GenericRpcHandler):
         def service(self, details: object) -> Any:
             return grpc.unary_unary_rpc_method_handler(lambda request, context: answer)
 
-    server = grpc.server(ThreadPoolExecutor(ServerOptions().grpc_max_threads), handlers=[Handler()])
+    server = grpc.server(ThreadPoolExecutor(threads), handlers=[Handler()])
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     _tell_cpu(end)
@@ -169,7 +167,7 @@ def _call(end: Connection) -> None:
 def _measure(address: str, requests: Sequence[bytes], callers: int, count: int, rate: float) -> Measured:
     options = [("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(address, options=options) as channel, ThreadPoolExecutor(callers) as pool:
-        predict = channel.unary_unary(PREDICT)
+        predict: Any = channel.unary_unary(PREDICT)
 
         def call_many(first: int) -> list[float]:
             latencies = []

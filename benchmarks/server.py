@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import dcgan_steps
 import export_speed
@@ -32,7 +33,8 @@ BATCH, BATCHES = 64, 20
 CPU_BOUND, IMAGE_BOUND, TAIL_BOUND = 2.2, 1.05, 3.0
 BATCHING_BOUNDS = {"plain": 2.0, "float32": 1.4}
 PARAMETERS = "max_batch_size { value: 32 } num_batch_threads { value: 1 }"
-THREADS = "--grpc_max_threads=64"
+THREADS = 64
+MAX_THREADS = f"--grpc_max_threads={THREADS}"
 AS_CONTENT = "--enable_serialization_as_tensor_content"
 
 Turns = list[tuple[float, float]]
@@ -58,13 +60,21 @@ def main() -> None:
 def cpu(model: Path, callers: Load) -> Iterator[tuple[int, Turns]]:
     """By the number of callers: CPU seconds per call, ours and those of the bare server."""
     request = request_for(model.name, 1).SerializeToString()
-    with gannet(THREADS, *serve(model)) as ours, bare(answer_of(ours.address, request)) as theirs:
+    with (
+        gannet(MAX_THREADS, *serve(model)) as ours,
+        bare(answer_of(ours.address, request), THREADS) as theirs,
+    ):
         for count in CALLERS:
-            turns = [
-                tuple(cpu_per_call(server, callers, request, count, CALLS) for server in (ours, theirs))
-                for _ in range(TURNS)
-            ]
-            yield count, turns[1:]
+            yield (
+                count,
+                [
+                    (
+                        cpu_per_call(ours, callers, request, count, CALLS),
+                        cpu_per_call(theirs, callers, request, count, CALLS),
+                    )
+                    for _ in range(TURNS + 1)
+                ][1:],
+            )
 
 
 def cpu_per_batch(model: Path, callers: Load) -> Turns:
@@ -72,7 +82,7 @@ def cpu_per_batch(model: Path, callers: Load) -> Turns:
     request = pixels_request(model.name, BATCH)
     with gannet(AS_CONTENT, *serve(model)) as server, child(_run_alone, model / "1") as alone:
         turns = []
-        for _ in range(TURNS):
+        for _ in range(TURNS + 1):
             served = cpu_per_call(server, callers, request, 1, BATCHES)
             alone.send(BATCHES)
             turns.append((served, alone.recv()))
@@ -84,22 +94,24 @@ def images_per_second(model: Path, callers: Load) -> Turns:
     request = pixels_request(model.name, 1)
     parameters = model / "batching"
     parameters.write_text(PARAMETERS)
-    flags = (THREADS, AS_CONTENT, *serve(model))
+    flags = (MAX_THREADS, AS_CONTENT, *serve(model))
     with (
         gannet(*flags, "--enable_batching", f"--batching_parameters_file={parameters}") as on,
         gannet(*flags) as off,
     ):
-        turns = [
-            tuple(callers.calls(server.address, [request], 32, CALLS).rate for server in (on, off))
-            for _ in range(TURNS)
-        ]
-        return turns[1:]
+        return [
+            (
+                callers.calls(on.address, [request], 32, CALLS).rate,
+                callers.calls(off.address, [request], 32, CALLS).rate,
+            )
+            for _ in range(TURNS + 1)
+        ][1:]
 
 
 def quantiles(model: Path, callers: Load) -> Turns:
     """p99 and p50 of the seconds of a call at half load."""
     request = pixels_request(model.name, 1)
-    with gannet(THREADS, AS_CONTENT, *serve(model)) as server:
+    with gannet(MAX_THREADS, AS_CONTENT, *serve(model)) as server:
         rates = [callers.calls(server.address, [request], 8, CALLS).rate for _ in range(2)]
         turns = [callers.paced(server.address, [request], 32, CALLS, rates[-1] / 2) for _ in range(TURNS)]
         return [(turn.quantile(0.99), turn.quantile(0.5)) for turn in turns]
@@ -139,7 +151,8 @@ def serve(model: Path) -> tuple[str, str]:
 
 def answer_of(address: str, request: bytes) -> bytes:
     with grpc.insecure_channel(address) as channel:
-        answer: bytes = channel.unary_unary(PREDICT)(request, timeout=60)
+        predict: Any = channel.unary_unary(PREDICT)
+        answer: bytes = predict(request, timeout=60)
         return answer
 
 

@@ -164,7 +164,7 @@ class Servables:
             return [(s.number, s.state, s.failure if s.state is State.END else None) for s in seen]
 
     def acquire(self, number: int | None) -> tuple[Servable, LoadedModel]:
-        """Begins a hold; see `lease`."""
+        """Begins a hold, which `release` ends; see `lease`."""
         with self._lock:
             wanted = max(self._serving, default=None) if number is None else number
             servable = self._serving.get(wanted) if wanted is not None else None

@@ -64,11 +64,11 @@ class ModelSession:
         Raises:
             StatusError: A name is not in the graph.
         """
-        key = tuple(sorted(feeds)), tuple(fetches)
+        key = tuple(feeds), tuple(fetches)
         step = self._steps.get(key)
         if step is None:
             with self._lock:  # one of many first callers compiles, the others wait for its work
-                step = self._steps.get(key) or Step(self._session, *key)
+                step = self._steps.get(key) or Step(self._session, sorted(key[0]), key[1])
                 self._steps[key] = step
                 if len(self._steps) > _MAX_STEPS:
                     del self._steps[next(iter(self._steps))]

@@ -21,6 +21,8 @@ class Signature:
         inputs: A TensorInfo for each alias, sorted.
         outputs: Likewise.
         defaults: TensorProtos by alias.
+        feeds: The tensor to feed for each input.
+        fetches: The tensor to fetch for each output.
     """
 
     def __init__(self, definition: Any) -> None:
@@ -29,6 +31,8 @@ class Signature:
         self.inputs: dict[str, Any] = dict(sorted(definition.inputs.items()))
         self.outputs: dict[str, Any] = dict(sorted(definition.outputs.items()))
         self.defaults: dict[str, Any] = dict(definition.defaults)
+        self.feeds: dict[str, str] = {alias: info.name for alias, info in self.inputs.items()}
+        self.fetches: dict[str, str] = {alias: info.name for alias, info in self.outputs.items()}
 
 
 def input_tensors(signature: Signature, inputs: Mapping[str, Any]) -> dict[str, Array]:
@@ -45,10 +49,14 @@ def input_tensors(signature: Signature, inputs: Mapping[str, Any]) -> dict[str, 
         len(inputs) < len(signature.inputs) and not signature.defaults
     ):
         raise invalid(_size_mismatch(set(inputs), set(signature.inputs)))
-    feeds = {
-        info.name: _array(alias, _pick(signature, alias, inputs)) for alias, info in signature.inputs.items()
-    }
-    if not all(alias in signature.inputs for alias in inputs):
+    feeds = {}
+    for alias, name in signature.feeds.items():
+        proto = inputs[alias] if alias in inputs else _default(signature, alias, inputs)
+        try:
+            feeds[name] = to_array(proto)
+        except ValueError:
+            raise invalid(f"tensor parsing error: {alias}") from None
+    if signature.defaults and not all(alias in signature.inputs for alias in inputs):
         used = inputs.keys() & signature.inputs.keys()
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {_joined(used)}, "
@@ -72,8 +80,8 @@ def output_tensors(signature: Signature, output_filter: Iterable[str]) -> dict[s
             )
         if alias in names:
             raise invalid(f"duplicate output tensor alias: {alias}")
-        names[alias] = signature.outputs[alias].name
-    return names or {alias: info.name for alias, info in signature.outputs.items()}
+        names[alias] = signature.fetches[alias]
+    return names or signature.fetches
 
 
 def dump(signature: Signature) -> str:
@@ -81,23 +89,14 @@ def dump(signature: Signature) -> str:
     return f"goo.gle/debugonly   \n{signature.definition}"
 
 
-def _pick(signature: Signature, alias: str, inputs: Mapping[str, Any]) -> Any:
-    if alias in inputs:
-        return inputs[alias]
+def _default(signature: Signature, alias: str, inputs: Mapping[str, Any]) -> Any:
     if alias in signature.defaults:
         return signature.defaults[alias]
     raise invalid(
-        f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request "
+        f"Signature input alias: {alias}(feed name: {signature.feeds[alias]}) not found in request "
         f"and no default value provided. Inputs expected to be in the request {{{_joined(inputs)}}}, "
         f"or default input alias set: {_joined(signature.defaults)}"
     )
-
-
-def _array(alias: str, proto: Any) -> Array:
-    try:
-        return to_array(proto)
-    except ValueError:
-        raise invalid(f"tensor parsing error: {alias}") from None
 
 
 def _size_mismatch(sent: set[str], wanted: set[str]) -> str:

@@ -56,7 +56,7 @@ class Step:
             None if tensor.shape.rank is None else tuple(tensor.shape) for tensor in tensors
         )
         self._dtypes = [tensor.dtype.base_dtype for tensor in tensors]
-        self._stored = [dtype.as_numpy_dtype for dtype in self._dtypes]
+        self._stored = [_stored(dtype) for dtype in self._dtypes]
 
     def check(self, values: Sequence[Array]) -> None:
         """Refuses values that are not of the graph's dtypes.
@@ -65,7 +65,7 @@ class Step:
             StatusError: There is one.
         """
         for index, (value, stored) in enumerate(zip(values, self._stored, strict=True)):
-            if value.dtype != stored:
+            if value.dtype is not stored and value.dtype != stored:
                 received = tf.as_dtype(value.dtype)
                 raise invalid(
                     f"Expects arg[{index}] to be {_dtype_text(self._dtypes[index])} "
@@ -118,6 +118,11 @@ class Step:
             return self._session._make_callable_from_options(options)
         except tf.errors.OpError as error:
             raise _refusal(error) from None
+
+
+def _stored(dtype: Any) -> Any:
+    """NumPy's dtype for it; None where no array holds it."""
+    return None if dtype in (tf.resource, tf.variant) else np.dtype(dtype.as_numpy_dtype)
 
 
 def _refusal(error: Any) -> StatusError:

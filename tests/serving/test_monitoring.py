@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from gannet_client.errors import UsageError
 from gannet_serving import LocalServer, ServerOptions
 from gannet_serving.access_log import log_access
-from gannet_serving.batching.lane import BatchRun, LaneName
 from gannet_serving.calls import RestCall
 from gannet_serving.monitoring.exposition import exposition
 from gannet_serving.monitoring.instruments import Family, Gauge, Histogram
@@ -156,21 +155,25 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path) -> None:
         read_metrics(file)
 
 
-def test_batches_are_counted() -> None:
-    metrics = Metrics()
-    lane = LaneName("gen", 1, "serving_default")
-    metrics.batched(BatchRun(lane, requests=3, rows=5, padding=3, waited=(0.001, 0.002, 0)))
-    metrics.watch_queues(lambda: {lane: 4})
-    values = parsed(metrics.page())
-    queue = {"model": "gen", "version": "1", "signature": "serving_default"}
-    assert value(values, "gannet_batch_requests_sum", **queue) == 3
-    assert value(values, "gannet_batch_rows_sum", **queue) == 5
-    assert value(values, "gannet_batch_padding_rows_total", **queue) == 3
-    assert value(values, "gannet_batch_queue_length", **queue) == 4
+def test_batches_are_counted(
+    models: Path, tmp_path: Path, connect: Callable[[str], Any], predict_request: Callable[..., Any]
+) -> None:
+    parameters = tmp_path / "batching"
+    parameters.write_text("max_batch_size { value: 8 } allowed_batch_sizes: [4, 8]")
+    options = ServerOptions(
+        monitoring_config_file=config(tmp_path), enable_batching=True, batching_parameters_file=str(parameters)
+    )
+    with LocalServer(models, rest=True, options=options) as server:
+        connect(server.target).prediction.Predict(predict_request("gen", NOISE), timeout=30)
+        values = parsed(get(server, PATH)[1])
+    lane = {"model": "gen", "version": "1", "signature": "generate"}
+    assert value(values, "gannet_batch_requests_sum", **lane) == 1
+    assert value(values, "gannet_batch_rows_sum", **lane) == 3
+    assert value(values, "gannet_batch_padding_rows_total", **lane) == 1
+    assert values["gannet_batch_queue_length", frozenset(lane.items())] == 0
     assert value(values, ":tensorflow:serving:batching_session:wrapped_run_count") == 1
     name, pool = ":tensorflow:serving:batching_session:queuing_latency", "model_server_batch_threads"
-    assert value(values, f"{name}_count", thread_pool_name=pool) == 3
-    assert value(values, f"{name}_sum", thread_pool_name=pool) == pytest.approx(3000)
+    assert value(values, f"{name}_count", thread_pool_name=pool) == 1
 
 
 def test_a_value_equal_to_a_bound_lies_at_it() -> None:

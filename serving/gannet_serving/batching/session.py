@@ -1,6 +1,6 @@
 """A loaded model whose requests are merged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -112,11 +112,10 @@ class BatchingSession:
                     del self._lanes[next(iter(self._lanes))]
         return lane
 
-    def _name(self, feeds: Iterable[str], fetches: frozenset[str]) -> LaneName:
+    def _name(self, feeds: frozenset[str], fetches: frozenset[str]) -> LaneName:
         matching = (
             key
             for key, signature in sorted(self.signatures.items())
-            if {info.name for info in signature.inputs.values()} == feeds
-            and fetches <= {info.name for info in signature.outputs.values()}
+            if feeds == set(signature.feeds.values()) and fetches <= set(signature.fetches.values())
         )
         return LaneName(self._version.model, self._version.number, next(matching, ""))
