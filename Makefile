@@ -79,6 +79,7 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/input_wait.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/server_start.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
 	$(BIN)/python benchmarks/client_codec.py

@@ -150,7 +150,7 @@ def _networks() -> tuple:
     from gannet_training.models.dcgan import DCGANDiscriminator, DCGANGenerator
 
     keras.utils.set_random_seed(0)
-    shape = {"image_size": 32, "channels": 3, "width": 64}
+    shape: dict[str, Any] = {"image_size": 32, "channels": 3, "width": 64}
     return DCGANGenerator(latent_dim=LATENT_DIM, **shape), DCGANDiscriminator(**shape)
 
 

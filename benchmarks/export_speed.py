@@ -76,7 +76,11 @@ def trained() -> Any:
 def exported(generator: Any, models: Path) -> dict[str, Path]:
     from gannet_export import export
 
-    settings = {"plain": {"plain": True}, "float32": {}, "bfloat16": {"precision": "bfloat16"}}
+    settings: dict[str, dict[str, Any]] = {
+        "plain": {"plain": True},
+        "float32": {},
+        "bfloat16": {"precision": "bfloat16"},
+    }
     return {
         name: export(generator, models, name, latent_dim=dcgan_steps.LATENT_DIM, **options)
         for name, options in settings.items()

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import dcgan_steps
 import numpy as np
@@ -42,7 +43,7 @@ def write_images(folder: Path) -> None:
         Image.fromarray(random.integers(0, 256, (40, 40, 3), np.uint8)).save(folder / f"{place}.png")
 
 
-def share(source: object) -> float:
+def share(source: Any) -> float:
     from gannet_training import batches
 
     gan = dcgan_steps.model()

@@ -23,6 +23,7 @@ def main() -> None:
     from gannet_training import Run, TrainConfig, batches, build
     from gannet_training.callbacks import Checkpoints, RunLog
     from gannet_training.data import open_data
+    from gannet_training.event_log import EventLog
 
     class Probe(keras.callbacks.Callback):
         def __init__(self) -> None:
@@ -33,19 +34,20 @@ def main() -> None:
             if self.model.train_function.next_step in (EARLY, LATE):
                 self.resident[self.model.train_function.next_step] = resident()
 
-    shape = {"image_size": 16, "channels": 1, "width": 16}
+    shape: dict[str, Any] = {"image_size": 16, "channels": 1, "width": 16}
     config = TrainConfig(model="dcgan", data="digits", steps=LATE, batch_size=16, **shape)
     probe = Probe()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         run, model, source = Run.prepare(Path(folder) / "run", config), build(config), open_data("digits")
-        model.fit(
-            batches(source, batch_size=config.batch_size, draws=model.draws, seed=0),
-            steps_per_epoch=100,
-            epochs=LATE // 100,
-            callbacks=[RunLog(run, config.batch_size), Checkpoints(run, 50), probe],
-            shuffle=False,
-            verbose=0,
-        )
+        with contextlib.closing(EventLog(run.logs)) as events:
+            model.fit(
+                batches(source, batch_size=config.batch_size, draws=model.draws, seed=0),
+                steps_per_epoch=100,
+                epochs=LATE // 100,
+                callbacks=[RunLog(run, events), Checkpoints(run, 50), probe],
+                shuffle=False,
+                verbose=0,
+            )
     ratio = round(probe.resident[LATE] / probe.resident[EARLY], 4)
     megabytes = {step: bytes_ // 2**20 for step, bytes_ in probe.resident.items()}
     detail = {"compared with": f"step {EARLY}", "bound": 1 + BOUND, "resident_MiB": megabytes}

@@ -12,6 +12,7 @@ import resource
 import statistics
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 TURNS, STEPS = 5, 16
 
@@ -65,7 +66,7 @@ def measure(setting: Setting, end: Connection) -> None:
     from gannet_training.strategy import strategy
 
     where = strategy("mirrored" if setting.replicas > 1 else "single", setting.replicas)
-    shape = {"image_size": 16, "channels": 1, "width": 32}
+    shape: dict[str, Any] = {"image_size": 16, "channels": 1, "width": 32}
     config = TrainConfig(
         model="dcgan",
         data="digits",

@@ -234,6 +234,9 @@ def test_a_foreign_model_draws_from_noise_of_numpy(clients: Any, kind: str, opti
     assert close_to(client.interpolate(7, -8, 3).array[[0, -1]], images.array[:2])
     png = client.generate(2, seed=7, format="png")
     assert close_to(png.array[:1], images.array[:1])
+    floats = client.generate(seeds=[7, -8, 2**62], format="float")
+    assert floats.array.dtype == np.float32
+    assert close_to(np.stack([np.asarray(image) for image in floats.pil()]), images.array)
     assert client.generate(0).array.shape == (0, 4, 5, 3)
     with pytest.raises(UsageError, match="has no classes"):
         client.generate(1, classes=0)

@@ -15,19 +15,25 @@ from tests.conformance.answers import Target, request_class
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of the suite, also where a foreign server has a copy of its own."""
+    from tests.conformance.models import write_models
+
+    directory: Path = tmp_path_factory.mktemp("conformance")
+    write_models(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     foreign = os.environ.get("GANNET_CONFORMANCE_TARGET")
     if foreign:
         rest = os.environ.get("GANNET_CONFORMANCE_REST")
         with _connected(foreign, f"http://{rest}" if rest else "", embedded=False) as asked:
             yield asked
         return
-    from tests.conformance.models import write_models
-
-    directory: Path = tmp_path_factory.mktemp("conformance")
-    write_models(directory)
     with (
-        LocalServer(directory, rest=True) as server,
+        LocalServer(request.getfixturevalue("directory"), rest=True) as server,
         _connected(server.target, server.rest_url.removesuffix("/v1"), embedded=True) as asked,
     ):
         yield asked
