@@ -16,7 +16,7 @@ from gannet_client._effects import Operation, Sleep
 from gannet_client._endpoints import Endpoints
 from gannet_client._knowledge import Knowledge
 from gannet_client._messages import read_card
-from gannet_client._models import Model
+from gannet_client._models import Model, check_rows
 from gannet_client._predicting import Predicting
 from gannet_client._ref import ModelRef
 from gannet_client._rows import Wish
@@ -103,9 +103,10 @@ class Core:
             return self._versions.known(ref, deadline, go)
 
         def go(ref: ModelRef, model: Model) -> Operation[Generation]:
+            check_rows(model, replace(wish, noise=np.zeros((steps, model.latent_dim), np.float32)))
             (start, end), _ = yield from latents(self._cutting, ref, model, ends, deadline)
-            drawn = replace(wish, noise=between(start, end, steps, how))
-            return (yield from draw(self._cutting, ref, model, drawn, deadline))
+            through = replace(wish, noise=between(start, end, steps, how))
+            return (yield from draw(self._cutting, ref, model, through, deadline))
 
         return self._versions.chosen(choice, deadline, ask)
 
