@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from gannet_client._effects import Operation, Sleep
 from gannet_client._endpoints import Endpoints
 from gannet_client._knowledge import Knowledge
 from gannet_client._messages import read_card
-from gannet_client._models import Model
+from gannet_client._models import Model, check_rows
 from gannet_client._predicting import Predicting
 from gannet_client._ref import ModelRef
 from gannet_client._rows import Wish
@@ -102,9 +103,10 @@ class Core:
             return self._versions.known(ref, deadline, go)
 
         def go(ref: ModelRef, model: Model) -> Operation[Generation]:
+            check_rows(model, replace(wish, noise=np.zeros((steps, model.latent_dim), np.float32)))
             (start, end), _ = yield from latents(self._cutting, ref, model, ends, deadline)
-            drawn = replace(wish, noise=between(start, end, steps, how))
-            return (yield from draw(self._cutting, ref, model, drawn, deadline))
+            through = replace(wish, noise=between(start, end, steps, how))
+            return (yield from draw(self._cutting, ref, model, through, deadline))
 
         return self._versions.chosen(choice, deadline, ask)
 
@@ -188,7 +190,5 @@ class Core:
         )
 
     def _drawn(self, ref: ModelRef, wish: Wish, deadline: Deadline) -> Operation[Generation]:
-        def use(asked: ModelRef, model: Model) -> Operation[Generation]:
-            return draw(self._cutting, asked, model, wish, deadline)
-
+        use = partial(draw, self._cutting, wish=wish, deadline=deadline)
         return self._versions.known(ref, deadline, use)

@@ -107,4 +107,5 @@ def _generation(
         weights=model.weights or None,
         noise=model.noise_name if rows.seeds is not None else None,
         pngs=tuple(images.tolist()) if files else None,
+        value_range=model.value_range,
     )

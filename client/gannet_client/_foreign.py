@@ -12,6 +12,7 @@ from gannet_client._rows import Format, Rows
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
 from gannet_client.errors import ModelError
+from gannet_client.images import encode_png, to_pixels
 from gannet_client.schema import Signature, TensorSpec
 
 _CHANNELS: Final = (1, 3, 4)
@@ -59,7 +60,8 @@ class Foreign:
                 f"[?, Z] and one output [?, H, W, 1, 3 or 4]; it takes {_listed(signature.inputs)} and gives "
                 f"{_listed(signature.outputs)}; call it with Client.predict(inputs, signature={name!r})"
             )
-        (key, spec), (output, _) = inputs[0], outputs[0]
+        (key, spec), (output, image) = inputs[0], outputs[0]
+        value_range = (0.0, 255.0) if image.dtype == "uint8" else value_range
         return cls(version, what, name, key, spec.dtype, _width(spec), output, value_range)
 
     def noise(self, seeds: Array) -> Array:
@@ -96,19 +98,11 @@ class Foreign:
             )
         if format == "float":
             return images.astype(np.float32)
-        pixels = images if images.dtype == np.uint8 else self._to_pixels(images)
+        pixels = to_pixels(images, self.value_range)
         return pixels if format == "pixels" else _to_png(pixels)
-
-    def _to_pixels(self, images: Array) -> Array:
-        low, high = self.value_range
-        scaled: Array = (images.astype(np.float32) - low) * (255.0 / (high - low))
-        pixels: Array = np.clip(np.round(np.nan_to_num(scaled)), 0, 255).astype(np.uint8)
-        return pixels
 
 
 def _to_png(pixels: Array) -> Array:
-    from gannet_client.images import encode_png
-
     files = np.empty(len(pixels), object)
     files[:] = [encode_png(image) for image in pixels]
     return files

@@ -30,6 +30,7 @@ class Model(Protocol):
         conditions: Its conditions.
         weights: A checksum of its weights; empty where none is known.
         noise_name: What the noise of the client is called; None where the server makes it.
+        value_range: Which floats are black and white in its images.
     """
 
     @property
@@ -44,6 +45,8 @@ class Model(Protocol):
     def weights(self) -> str: ...
     @property
     def noise_name(self) -> str | None: ...
+    @property
+    def value_range(self) -> tuple[float, float]: ...
 
     def noise(self, seeds: Array) -> Array | None:
         """The noise of the seeds; None: the server makes it."""
@@ -73,6 +76,7 @@ class Exported:
     conditions: Conditions
     weights: str
     noise_name: str | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any], version: int, what: str) -> "Exported":

@@ -72,6 +72,7 @@ class Versions:
         self._pin = pin
         self._value_range = value_range
         self._pinned: dict[ModelRef, ModelRef] = {}
+        self._gone: set[ModelRef] = set()
 
     def name(self) -> str:
         """The name of the model that is asked now."""
@@ -84,9 +85,13 @@ class Versions:
         refs = self._refs(choice)
         for ref in refs[:-1]:
             try:
-                return (yield from ask((yield from self._held(ref, choice, deadline))))
+                result = yield from ask((yield from self._held(ref, choice, deadline)))
+                self._gone.discard(ref)
+                return result
             except ModelNotFound as error:
-                _log.warning("%s; asking the stable version", error)
+                if ref not in self._gone:
+                    self._gone.add(ref)
+                    _log.warning("%s; asking the stable version", error)
         return (yield from ask((yield from self._held(refs[-1], choice, deadline))))
 
     def known(
@@ -126,7 +131,7 @@ class Versions:
             successor = yield from self._describe(ref, deadline)
         except GannetError:
             raise error from None
-        if successor.version == model.version:
+        if successor == model:
             raise error
         return successor
 

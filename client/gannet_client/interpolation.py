@@ -4,8 +4,10 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from gannet_client.checks import check_int64
 from gannet_client.codec import Array
 from gannet_client.errors import UsageError
+from gannet_client.seeds import MAX_SEEDS
 
 How: TypeAlias = Literal["slerp", "lerp"]
 """Along the arc between the two, or along the straight line."""
@@ -51,8 +53,10 @@ def between(start: Array, end: Array, steps: int, how: How = "slerp") -> Array:
 
 def check_way(steps: int, how: How) -> None:
     """Refuses a way that cannot be gone."""
-    if steps < 2:
+    if check_int64("steps", steps) < 2:
         raise UsageError(f"an interpolation has at least 2 steps, its ends; received {steps}")
+    if steps > MAX_SEEDS:
+        raise UsageError(f"one call draws at most {MAX_SEEDS} images; received {steps} steps")
     if how not in HOWS:
         raise UsageError(f"how must be one of {', '.join(HOWS)}; received {how!r}")
 

@@ -104,18 +104,16 @@ def _read_block(block: Array, dtype: np.dtype[np.generic]) -> Array:
     last = block < 0x80
     if last.all():
         return block
-    if dtype.itemsize == 1 and dtype.kind != "b" and (last[:-1] | last[1:]).all():
-        return _read_bytes(block, last)
+    if dtype == np.uint8 and (last[:-1] | (block[1:] == 1)).all():
+        return _without_ones(block, last)
     return _read_groups(block, np.flatnonzero(last)).astype(dtype)
 
 
-def _read_bytes(block: Array, last: Array) -> Array:
-    """Varints of at most two bytes, cut to eight bits: the second one gives its lowest bit."""
-    values = block.copy()
-    values[:-1] &= (block[1:] << 7) | 0x7F
+def _without_ones(block: Array, last: Array) -> Array:
+    """Varints from 0 to 255: one from 128 on is the byte of that value, and 1."""
     first = np.ones_like(last)
     first[1:] = last[:-1]
-    return values.compress(first)  # several times as fast as an index of bools
+    return block.compress(first)  # several times as fast as an index of bools
 
 
 def _read_groups(block: Array, ends: Array) -> Array:
