@@ -24,6 +24,8 @@ def channel_options(settings: Settings, target: str) -> Options:
         # A server that starts is found within a second: gRPC's own pauses grow up to two minutes.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        # A connection that is taken up and never answered is given up before most deadlines, not after 20 s.
+        ("grpc.min_reconnect_backoff_ms", 5000),
         # A name may stand for several servers; each gets its turn.
         ("grpc.service_config", _ROUND_ROBIN),
         # Attempts are made here, where the deadline and the other endpoints are known.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -188,7 +189,5 @@ class Core:
         )
 
     def _drawn(self, ref: ModelRef, wish: Wish, deadline: Deadline) -> Operation[Generation]:
-        def use(asked: ModelRef, model: Model) -> Operation[Generation]:
-            return draw(self._cutting, asked, model, wish, deadline)
-
+        use = partial(draw, self._cutting, wish=wish, deadline=deadline)
         return self._versions.known(ref, deadline, use)

@@ -126,7 +126,7 @@ class Versions:
             successor = yield from self._describe(ref, deadline)
         except GannetError:
             raise error from None
-        if successor.version == model.version:
+        if successor == model:
             raise error
         return successor
 

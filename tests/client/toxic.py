@@ -28,7 +28,7 @@ class ToxicProxy:
         self.toxin: Toxin = "none"
         self._server = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = [self._listener]
+        self._sockets: list[socket.socket] = []
         self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -38,9 +38,8 @@ class ToxicProxy:
 
     def cut(self) -> None:
         """Resets every connection that is open now."""
-        for each in self._sockets[1:]:
-            _reset(each)
-        del self._sockets[1:]
+        while self._sockets:
+            _reset(self._sockets.pop())
 
     def _accept(self) -> None:
         while True:
