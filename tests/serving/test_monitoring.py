@@ -20,7 +20,7 @@ from gannet_serving.access_log import log_access
 from gannet_serving.calls import RestCall
 from gannet_serving.monitoring.exposition import exposition
 from gannet_serving.monitoring.instruments import Family, Gauge, Histogram
-from gannet_serving.monitoring.metrics import Metrics, read_metrics
+from gannet_serving.monitoring.metrics import read_metrics
 
 NOISE = {"noise": np.ones((3, 4), np.float32)}
 PATH = "/monitoring/prometheus/metrics"
@@ -161,7 +161,9 @@ def test_batches_are_counted(
     parameters = tmp_path / "batching"
     parameters.write_text("max_batch_size { value: 8 } allowed_batch_sizes: [4, 8]")
     options = ServerOptions(
-        monitoring_config_file=config(tmp_path), enable_batching=True, batching_parameters_file=str(parameters)
+        monitoring_config_file=config(tmp_path),
+        enable_batching=True,
+        batching_parameters_file=str(parameters),
     )
     with LocalServer(models, rest=True, options=options) as server:
         connect(server.target).prediction.Predict(predict_request("gen", NOISE), timeout=30)
