@@ -11,9 +11,10 @@ help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
 	@echo 'make conformance  what TensorFlow Serving answers: the embedded server or any other, see CONTRIBUTING.md'
+	@echo 'make test-slow    tests that take minutes: thousands of damaged requests, virtual environments, exhaustion'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
-	@echo 'make lint         ruff and mypy'
+	@echo 'make lint         ruff, mypy and pyright'
 	@echo 'make bench        the benchmarks behind every claim, one JSON line each'
 	@echo 'make dist         wheel and sdist, into dist/'
 	@echo 'make clean        remove .venv, demo/, dist/ and caches'
@@ -41,13 +42,17 @@ demo: .venv/demo
 
 .PHONY: test
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu'
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu and not slow'
 
 # Against any server: GANNET_CONFORMANCE_TARGET=host:port, GANNET_CONFORMANCE_REST=host:port if it has REST, and
 # GANNET_CONFORMANCE_BATCHING_TARGET=host:port for one with batching.
 .PHONY: conformance
 conformance: .venv/dev
 	$(BIN)/python -m pytest tests/conformance
+
+.PHONY: test-slow
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow tests
 
 .PHONY: test-docker
 test-docker: .venv/dev
@@ -61,8 +66,9 @@ test-gpu: .venv/dev
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict client
+	$(BIN)/mypy --strict client tests/typing
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 .PHONY: bench
 bench: .venv/bench
@@ -77,6 +83,9 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/server_start.py
 	$(BIN)/python benchmarks/versions_under_load.py
 	$(BIN)/python benchmarks/reload_memory.py
+	$(BIN)/python benchmarks/client_codec.py
+	$(BIN)/python benchmarks/client_install.py
+	$(BIN)/python benchmarks/client_overhead.py
 	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/growth.py
 

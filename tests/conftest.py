@@ -4,9 +4,13 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 from gannet_client import cli
+
+hypothesis.settings.register_profile("gannet", deadline=None)  # timing decides no test
+hypothesis.settings.load_profile("gannet")
 
 
 class Ended(NamedTuple):
@@ -19,7 +23,7 @@ class Ended(NamedTuple):
 def gannet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs the program `gannet` in this process, as its console script does."""
 
-    for name in ("GANNET_SERVER", "GANNET_MODEL"):
+    for name in ("GANNET_SERVER", "GANNET_MODEL", "GANNET_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: object) -> Ended:

@@ -1,132 +1,194 @@
-"""What the client sends and how it reads the answers: pure, without a network.
+"""What a client can do, as operations without I/O; `Client` and `AsyncClient` drive them."""
 
-A synchronous client and an asynchronous one differ in how they wait, not in what stands here.
-"""
-
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gannet_client import codec, contract, wire
+from gannet_client import contract, schema
+from gannet_client._attempts import Attempts, Deadline
+from gannet_client._cutting import Cutting
+from gannet_client._drawing import draw, latents
+from gannet_client._effects import Operation, Sleep
+from gannet_client._endpoints import Endpoints
+from gannet_client._knowledge import Knowledge
+from gannet_client._messages import read_card
+from gannet_client._models import Model, check_rows
+from gannet_client._predicting import Predicting
+from gannet_client._ref import ModelRef
+from gannet_client._rows import Wish
+from gannet_client._server import Server
+from gannet_client._streaming import Stream
+from gannet_client._versions import Choice, Versions
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError, RequestRejected, UsageError
-from gannet_client.seeds import check_int64
+from gannet_client.errors import (
+    ModelError,
+    ModelNotFound,
+    RequestTimeout,
+    ServerOverloaded,
+    ServerUnreachable,
+)
+from gannet_client.generation import Generation
+from gannet_client.interpolation import How, between, check_way
+from gannet_client.routing import Routes
+from gannet_client.schema import Signature, VersionStatus
+from gannet_client.settings import Settings
 
-CHUNK_ROWS: Final = 64
-"""Rows of one request."""
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """Which model is asked: a version by number, by label, or (neither) the highest that is available."""
-
-    name: str
-    version: int | None = None
-    label: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise UsageError(f"model must be the name of a served model; received {self.name!r}")
-        check_text("model", self.name)
-        if self.version is not None and self.label is not None:
-            raise UsageError("pass either version or version_label, not both")
-        if self.version is not None:
-            check_int64("version", self.version)
-        if self.label is not None:
-            check_text("version_label", self.label)
-
-    def spec(self, signature: str = "") -> wire.ModelSpec:
-        """The message that selects this model."""
-        spec = wire.ModelSpec(name=self.name, signature_name=check_text("signature", signature))
-        if self.version is not None:
-            spec.version.value = self.version
-        elif self.label is not None:
-            spec.version_label = self.label
-        return spec
+_POLL_SECONDS: Final = 0.1
+_CHUNK_BYTES: Final = 1 << 25
 
 
-def check_text(name: str, value: str) -> str:
-    """The value; whatever else than text that UTF-8 can write is a UsageError naming `name`.
+class Core:
+    """The operations of one client.
 
-    A byte of the command line that is no UTF-8 arrives as half of a character, which cannot be sent.
+    Args:
+        settings: The client's.
+        endpoints: The servers, with what is known of them; shared by the copies of a client.
+        knowledge: What is known of their models; shared likewise.
     """
-    try:
-        value.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise UsageError(f"{name} must be text that can be written as UTF-8; received {value!r}") from None
-    return value
 
-
-@dataclass(frozen=True)
-class Answer:
-    """The outputs of one call, the version that computed them, and `where`: the model and its address."""
-
-    outputs: dict[str, Array]
-    version: int
-    where: str
-
-
-def chunks(inputs: Mapping[str, Array], size: int = CHUNK_ROWS) -> Iterator[dict[str, Array]]:
-    """The rows of int64 inputs in pieces that one request may carry, in order.
-
-    A batching TensorFlow Serving never answers zero rows: in their place comes one, which tells the shape.
-    """
-    rows = len(next(iter(inputs.values())))
-    for start in range(0, max(rows, 1), size):
-        yield {
-            name: values[start : start + size] if rows else np.zeros(1, np.int64)
-            for name, values in inputs.items()
-        }
-
-
-def predict_request(model: ModelRef, signature: str, inputs: Mapping[str, ArrayLike]) -> wire.PredictRequest:
-    """The message that runs `signature` on `inputs`."""
-    request = wire.PredictRequest(model_spec=model.spec(signature))
-    for name, value in inputs.items():
-        try:
-            codec.encode(np.asarray(value), request.inputs[name])
-        except ValueError as error:
-            raise UsageError(f"input {name!r} cannot be sent: {error}") from error
-    return request
-
-
-def read_answer(response: wire.PredictResponse, limit: int, where: str) -> Answer:
-    """The arrays of an answer, none of which may expand beyond `limit` bytes."""
-    outputs = {}
-    for name, proto in response.outputs.items():
-        try:
-            outputs[name] = codec.decode(proto, max_expanded_bytes=limit)
-        except ValueError as error:
-            raise RequestRejected(f"{where}: output {name!r} is malformed: {error}") from error
-    return Answer(outputs, response.model_spec.version.value, where)
-
-
-def read_pixels(answer: Answer, rows: int) -> Array:
-    """The images of an answer of a pixel signature: uint8 [rows, H, W, C]."""
-    pixels = answer.outputs.get(contract.PIXELS)
-    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != rows:
-        received = {name: f"{array.dtype} {list(array.shape)}" for name, array in answer.outputs.items()}
-        raise ModelError(
-            f"{answer.where}: expected the output {contract.PIXELS!r} as uint8 [{rows}, H, W, C]; "
-            f"received {received}; Client.predict() calls models that Gannet did not export"
+    def __init__(self, settings: Settings, endpoints: Endpoints, knowledge: Knowledge) -> None:
+        self._timeout = settings.timeout
+        self._targets = settings.targets
+        self._server = Server(Attempts(settings, endpoints), settings.max_message_bytes)
+        limit = min(settings.max_message_bytes, _CHUNK_BYTES)
+        self._cutting = Cutting(self._server, knowledge.rows, settings.chunk_rows, limit)
+        self._predicting = Predicting(self._server, knowledge.signatures)
+        routes = Routes(settings.routing) if settings.routing is not None else None
+        self._versions = Versions(
+            self._server, knowledge.models, settings.model, routes, settings.pin, settings.value_range
         )
-    return pixels
 
+    def deadline(self, timeout: float | None) -> Deadline:
+        """The end of a call that begins now."""
+        return Deadline(self._timeout if timeout is None else timeout)
 
-def read_card(answer: Answer) -> dict[str, Any]:
-    """The model card of an answer of the signature `card`."""
-    try:
-        card = json.loads(answer.outputs[contract.CARD].ravel()[0])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ModelError(f"{answer.where}: the model card cannot be read ({error!r:.100})") from error
-    if not isinstance(card, dict) or card.get("format") != contract.CARD_FORMAT:
-        found = card.get("format") if isinstance(card, dict) else type(card).__name__
-        raise ModelError(
-            f"{answer.where}: the model card has format {found!r}; this release reads "
-            f"{contract.CARD_FORMAT}: install the release of gannet-toolkit that exported the model"
+    def name(self) -> str:
+        """The name of the model that is asked now."""
+        return self._versions.name()
+
+    def generate(self, wish: Wish, choice: Choice, timeout: float | None) -> Operation[Generation]:
+        """See `Client.generate`."""
+        deadline = self.deadline(timeout)
+        return self._versions.chosen(choice, deadline, lambda ref: self._drawn(ref, wish, deadline))
+
+    def stream(
+        self, stream: Stream, choice: Choice, timeout: float | None
+    ) -> Operation[Iterator[Operation[Generation]]]:
+        """See `Client.stream`: opens it, and returns what draws its pieces."""
+        deadline = self.deadline(timeout)
+
+        def use(ref: ModelRef, model: Model) -> Operation[tuple[ModelRef, Model]]:
+            yield from ()
+            return ref, model
+
+        ref, model = yield from self._versions.chosen(
+            choice, deadline, lambda ref: self._versions.known(ref, deadline, use)
         )
-    return card
+        rows = self._cutting.size(ref.name, model.row_bytes(stream.format))
+        held = Choice(version=model.version) if self._versions.holds(choice) else choice
+        return (self.generate(wish, held, timeout) for wish in stream.wishes(rows))
+
+    def interpolate(
+        self, ends: Array, steps: int, how: How, wish: Wish, choice: Choice, timeout: float | None
+    ) -> Operation[Generation]:
+        """See `Client.interpolate`; `wish` lacks the noise, which is made here from the seeds `ends`."""
+        check_way(steps, how)
+        deadline = self.deadline(timeout)
+
+        def ask(ref: ModelRef) -> Operation[Generation]:
+            return self._versions.known(ref, deadline, go)
+
+        def go(ref: ModelRef, model: Model) -> Operation[Generation]:
+            check_rows(model, replace(wish, noise=np.zeros((steps, model.latent_dim), np.float32)))
+            (start, end), _ = yield from latents(self._cutting, ref, model, ends, deadline)
+            through = replace(wish, noise=between(start, end, steps, how))
+            return (yield from draw(self._cutting, ref, model, through, deadline))
+
+        return self._versions.chosen(choice, deadline, ask)
+
+    def latents(self, seeds: Array, choice: Choice, timeout: float | None) -> Operation[Array]:
+        """See `Client.latents`."""
+        deadline = self.deadline(timeout)
+
+        def use(ref: ModelRef, model: Model) -> Operation[Array]:
+            return (yield from latents(self._cutting, ref, model, seeds, deadline))[0]
+
+        return self._versions.chosen(choice, deadline, lambda ref: self._versions.known(ref, deadline, use))
+
+    def card(self, choice: Choice, timeout: float | None) -> Operation[dict[str, Any]]:
+        """See `Client.card`."""
+        deadline = self.deadline(timeout)
+        rows = {contract.ROWS: np.zeros(1, np.int64)}
+
+        def ask(ref: ModelRef) -> Operation[dict[str, Any]]:
+            answer = yield from self._server.predict(ref, contract.CARD, rows, deadline)
+            return read_card(answer, str(ref.at(answer.version)))
+
+        return self._versions.chosen(choice, deadline, ask)
+
+    def metadata(self, choice: Choice, timeout: float | None) -> Operation[dict[str, Signature]]:
+        """See `Client.metadata`."""
+        deadline = self.deadline(timeout)
+
+        def ask(ref: ModelRef) -> Operation[dict[str, Signature]]:
+            return dict((yield from self._predicting.signatures(ref, deadline))[1])
+
+        return self._versions.chosen(choice, deadline, ask)
+
+    def predict(
+        self, inputs: Mapping[str, ArrayLike], signature: str, choice: Choice, timeout: float | None
+    ) -> Operation[dict[str, Array]]:
+        """See `Client.predict`."""
+        deadline = self.deadline(timeout)
+
+        def ask(ref: ModelRef) -> Operation[dict[str, Array]]:
+            return dict((yield from self._predicting.predict(ref, signature, inputs, deadline)).outputs)
+
+        return self._versions.chosen(choice, deadline, ask)
+
+    def status(self, timeout: float | None) -> Operation[list[VersionStatus]]:
+        """See `Client.status`."""
+        return self._server.status(self.name(), self.deadline(timeout))
+
+    def models(
+        self, names: Iterable[str], timeout: float | None
+    ) -> Operation[dict[str, list[VersionStatus]]]:
+        """See `Client.models`."""
+        deadline, found = self.deadline(timeout), dict[str, list[VersionStatus]]()
+        for name in dict.fromkeys([self.name(), *names]):
+            try:
+                found[name] = yield from self._server.status(name, deadline)
+            except ModelNotFound:
+                found[name] = []
+        return found
+
+    def wait_ready(self, timeout: float | None) -> Operation[int]:
+        """See `Client.wait_ready`."""
+        deadline = self.deadline(timeout)
+        name = self.name()
+        where = f"{ModelRef(name)} at {', '.join(self._targets)}"
+        seen = f"{where}: no answer"
+        while deadline.remaining():
+            try:
+                states = yield from self._server.status(name, deadline, retried=False)
+                available = [state.version for state in states if state.state == schema.AVAILABLE]
+                if available:
+                    return max(available)
+                seen = f"{where}: {', '.join(map(str, states)) or 'no versions'}"
+            except (ModelError, ServerOverloaded, ServerUnreachable) as error:
+                seen = str(error)
+            except RequestTimeout:
+                pass
+            if deadline.remaining():
+                yield Sleep(min(_POLL_SECONDS, deadline.remaining()))
+        raise ModelRef(name).tell(
+            RequestTimeout(f"not ready within {deadline.seconds:g} s; last seen: {seen}")
+        )
+
+    def _drawn(self, ref: ModelRef, wish: Wish, deadline: Deadline) -> Operation[Generation]:
+        use = partial(draw, self._cutting, wish=wish, deadline=deadline)
+        return self._versions.known(ref, deadline, use)

@@ -1,4 +1,4 @@
-"""What a model takes beside seeds: its conditions, as its card names them. Pure, without a network."""
+"""What a model takes beside seeds or noise: its conditions, as its card names them."""
 
 import operator
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gannet_client import contract
 from gannet_client.codec import Array
@@ -13,6 +14,10 @@ from gannet_client.errors import ModelError, UsageError
 
 Classes: TypeAlias = int | str | Sequence[int | str] | Array
 """A class for all images, or one for each: its name, or its number from 0 on; -1: drawn from the seed."""
+Truncation: TypeAlias = float | Sequence[float] | Array
+"""How far all images, or each, may go from the average one: 0 is the average, 1 the image's own."""
+Codes: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | Array
+"""K continuous codes for all images, or a row of K for each; NaN: drawn from the seed."""
 
 _LISTED: Final = 20
 
@@ -22,27 +27,65 @@ class Conditions:
     """The conditions of one version of a model.
 
     Attributes:
-        version: The version.
         class_names: The names of its classes by label; empty for a model without classes.
+        codes: How many continuous codes it takes.
+        truncation: Whether it can be truncated.
     """
 
-    version: int
     class_names: tuple[str, ...] = ()
+    codes: int = 0
+    truncation: bool = False
 
     @classmethod
-    def of_card(cls, card: dict[str, Any], version: int, where: str) -> Self:
+    def of_card(cls, card: dict[str, Any], what: str) -> Self:
         """Reads them from a model card.
 
         Raises:
             ModelError: The model has a condition that this release does not know.
         """
-        conditions = card.get("conditions") or []
-        if not set(conditions) <= {contract.LABELS}:
+        names = [str(name) for name in card.get("conditions") or []]
+        if not set(names) <= set(contract.CONDITIONS):
             raise ModelError(
-                f"{where}: the model takes {', '.join(map(str, conditions))}; this release knows "
-                f"{contract.LABELS} alone: install the release of gannet-toolkit that exported the model"
+                f"{what} takes {', '.join(names)}; this release knows {', '.join(contract.CONDITIONS)} "
+                "alone: install the release of gannet-toolkit that exported the model"
             )
-        return cls(version, tuple(map(str, card.get("classes") or ())) if conditions else ())
+        return cls(
+            tuple(map(str, card["classes"])) if contract.LABELS in names else (),
+            int(card["codes"]) if contract.CODES in names else 0,
+            contract.TRUNCATION in names,
+        )
+
+    def resolve(
+        self,
+        count: int,
+        what: str,
+        *,
+        classes: Classes | None = None,
+        truncation: Truncation | None = None,
+        codes: Codes | None = None,
+    ) -> dict[str, Array]:
+        """The inputs that a choice means, filled in where it is silent; only those that the model has.
+
+        Raises:
+            UsageError: The model has no such condition, or the choice does not fit it.
+
+        >>> Conditions(truncation=True).resolve(2, "the model", truncation=0.5)
+        {'truncation': array([0.5, 0.5], dtype=float32)}
+        """
+        found = {
+            contract.LABELS: resolve_labels(classes, self.class_names, count, what),
+            contract.CODES: _resolve_codes(codes, self.codes, count, what),
+            contract.TRUNCATION: _resolve_truncation(truncation, self.truncation, count, what),
+        }
+        return {name: rows for name, rows in found.items() if rows is not None}
+
+    def open(self, inputs: dict[str, Array]) -> str | None:
+        """The first option that leaves something to be drawn; None if all is settled."""
+        if contract.LABELS in inputs and (inputs[contract.LABELS] == contract.ANY_CLASS).any():
+            return "classes"
+        if contract.CODES in inputs and np.isnan(inputs[contract.CODES]).any():
+            return "codes"
+        return None
 
 
 def resolve_labels(
@@ -68,8 +111,7 @@ def resolve_labels(
     [1, 1]
     """
     if not class_names:
-        if classes is not None:
-            raise UsageError(f"{where} has no classes; leave them out")
+        _refuse(classes, "classes", where)
         return None
     if classes is None:
         classes = contract.ANY_CLASS
@@ -105,3 +147,47 @@ def _label(item: Any, class_names: Sequence[str], where: str) -> int:
             f"{len(class_names) - 1}"
         )
     return int(label)
+
+
+def _resolve_codes(codes: Codes | None, width: int, count: int, where: str) -> Array | None:
+    if not width:
+        _refuse(codes, "codes", where)
+        return None
+    rows = _floats("codes", np.nan if codes is None else codes)
+    shapes = ((),) if codes is None else ((width,), (count, width))
+    if rows.shape not in shapes or np.isinf(rows).any():
+        raise UsageError(
+            f"{where} takes codes [{width}] for all images or [{count}, {width}], finite or NaN; received "
+            f"{_received(rows)}"
+        )
+    return np.broadcast_to(rows, (count, width))
+
+
+def _resolve_truncation(truncation: Truncation | None, taken: bool, count: int, where: str) -> Array | None:
+    if not taken:
+        _refuse(truncation, "truncation", where)
+        return None
+    rows = _floats("truncation", contract.NO_TRUNCATION if truncation is None else truncation)
+    if rows.shape not in ((), (count,)) or not np.isfinite(rows).all():
+        raise UsageError(
+            f"{where} takes one finite truncation for all {count} images or one for each; received "
+            f"{_received(rows)}"
+        )
+    return np.broadcast_to(rows, count)
+
+
+def _refuse(choice: object, option: str, where: str) -> None:
+    if choice is not None:
+        raise UsageError(f"{where} has no {option}; leave {'them' if option != 'truncation' else 'it'} out")
+
+
+def _floats(option: str, value: ArrayLike) -> Array:
+    try:
+        return np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        raise UsageError(f"{option} must be numbers; received {value!r:.80}") from None
+
+
+def _received(rows: Array) -> str:
+    values = "" if np.isfinite(rows).all() else " with values that are not finite"
+    return f"{list(rows.shape)}{values}"

@@ -7,7 +7,12 @@
     │   └── MissingExtra (ImportError)             the feature needs libraries that are not installed
     ├── ServerUnreachable (ConnectionError)   3    nothing answers at the address
     ├── ModelError                            4    the model, version or signature is not what was asked for
+    │   └── ModelNotFound                          no such model, version or label is served
     ├── RequestRejected                       1    the server refused or failed the request
+    │   ├── AccessDenied (PermissionError)         the server wants another token or certificate
+    │   ├── AnswerTooLarge                         the answer has more bytes than the client accepts
+    │   ├── ServerOverloaded                       its queue or its threads are full
+    │   └── TooManyRows                            the server takes fewer rows in one request
     └── RequestTimeout (TimeoutError)       124    no answer within the deadline
 
 The message is one line: what was expected, what was received, what to do.
@@ -17,9 +22,25 @@ from typing import ClassVar
 
 
 class GannetError(Exception):
-    """Root of the tree; `exit_code` is what the command line returns for it."""
+    """Root of the tree.
+
+    Attributes:
+        exit_code: What the command line returns for it.
+        retryable: Whether the same call may succeed later.
+        advice: What to do next; part of the message.
+        model: The name of the model that was asked; None if none was.
+        version: Its version, where one is known.
+        endpoint: The address that was asked last; None if nothing was sent.
+        attempts: How often the failed request was sent.
+    """
 
     exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    advice: str = ""
+    model: str | None = None
+    version: int | None = None
+    endpoint: str | None = None
+    attempts: int = 0
 
 
 class UsageError(GannetError, ValueError):
@@ -36,6 +57,7 @@ class ServerUnreachable(GannetError, ConnectionError):
     """No server answers at the address, or it went away during the call."""
 
     exit_code = 3
+    retryable = True
 
 
 class ModelError(GannetError):
@@ -44,11 +66,40 @@ class ModelError(GannetError):
     exit_code = 4
 
 
+class ModelNotFound(ModelError):
+    """The server does not serve the model, or not the version or the label that was asked for."""
+
+
 class RequestRejected(GannetError):
     """The server answered the request with an error that is not about the model's existence."""
+
+
+class AccessDenied(RequestRejected, PermissionError):
+    """The server, or what stands before it, refuses the token or the certificate."""
+
+
+class AnswerTooLarge(RequestRejected):
+    """The answer has more bytes than the client accepts, or the request more than the server does."""
+
+
+class ServerOverloaded(RequestRejected):
+    """The server has more requests than it can queue."""
+
+    retryable = True
+
+
+class TooManyRows(RequestRejected):
+    """The server batches, and takes fewer rows than the request has.
+
+    Attributes:
+        limit: The most rows of one request.
+    """
+
+    limit: int = 0
 
 
 class RequestTimeout(GannetError, TimeoutError):
     """No complete answer arrived within the deadline."""
 
     exit_code = 124
+    retryable = True

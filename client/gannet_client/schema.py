@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from gannet_client import contract, wire
-from gannet_client.codec import dtype_name
+from gannet_client.codec import Array, dtype_name
 
 AVAILABLE: Final = "AVAILABLE"
 
@@ -46,6 +46,25 @@ class TensorSpec:
 
     dtype: str
     shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        sides = "..." if self.shape is None else ", ".join("?" if s is None else str(s) for s in self.shape)
+        return f"{self.dtype} [{sides}]"
+
+    def fits(self, array: Array) -> bool:
+        """Whether an array has this dtype and shape.
+
+        >>> import numpy as np
+        >>> TensorSpec("float32", (None, 2)).fits(np.zeros((5, 2), "float32"))
+        True
+        """
+        is_text = array.dtype.kind in "OSU"
+        if is_text != (self.dtype == "bytes") or not (is_text or array.dtype.name == self.dtype):
+            return False
+        return self.shape is None or (
+            len(self.shape) == array.ndim
+            and all(side in (None, size) for side, size in zip(self.shape, array.shape, strict=True))
+        )
 
 
 @dataclass(frozen=True)

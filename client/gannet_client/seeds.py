@@ -1,18 +1,17 @@
 """Seeds: the integers that name images. Image i of a request depends on seed i alone."""
 
-import operator
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Final, SupportsIndex
+from typing import Final
 
 import numpy as np
 
+from gannet_client.checks import MAX_INT64, check_int64
 from gannet_client.codec import Array
 from gannet_client.errors import UsageError
 
-MIN_SEED: Final = -(2**63)
-MAX_SEED: Final = 2**63 - 1
+MAX_SEED: Final = MAX_INT64
 MAX_SEEDS: Final = 100_000
 """How many images one call or range expression may name: more is a slip, or would not fit into memory."""
 
@@ -55,21 +54,6 @@ def _parse_item(item: str, text: str) -> tuple[int, int]:
     return check_int64("seed", first), check_int64("seed", last)
 
 
-def check_int64(name: str, value: SupportsIndex, *, minimum: int = MIN_SEED) -> int:
-    """The value as a Python integer; whatever else than an integer that fits is a UsageError naming `name`.
-
-    >>> check_int64("n", np.int32(3))
-    3
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise UsageError(f"{name} must be an integer; received {value!r}") from None
-    if not minimum <= number <= MAX_SEED:
-        raise UsageError(f"{name} must be an integer from {minimum} to {MAX_SEED}; received {number}")
-    return number
-
-
 def resolve_seeds(n: int | None, seed: int | None, seeds: Sequence[int] | Array | None) -> Array:
     """The seeds that a call of `generate` means: listed in `seeds`, or `n` from `seed` (None: random) on.
 
@@ -86,29 +70,47 @@ def resolve_seeds(n: int | None, seed: int | None, seeds: Sequence[int] | Array 
     if seeds is not None:
         if n is not None or seed is not None:
             raise UsageError("pass either seeds or n with an optional seed, not both")
-        return _listed_seeds(seeds)
+        listed = as_seeds(seeds)
+        _check_count(len(listed))
+        return listed
+    numbers = seed_range(n, seed)
+    _check_count(len(numbers))
+    return numbers.start + np.arange(len(numbers), dtype=np.int64)
+
+
+def seed_range(n: int | None, seed: int | None) -> range:
+    """`n` seeds from `seed` on, or from a random one.
+
+    >>> seed_range(3, 7)
+    range(7, 10)
+    """
     if n is None:
         raise UsageError("pass how many images to generate (n) or their seeds")
-    count = _check_count(check_int64("n", n, minimum=0))
+    count = check_int64("n", n, minimum=0)
     first = secrets.randbelow(MAX_SEED + 1 - count) if seed is None else check_int64("seed", seed)
-    check_int64("the last seed", first + max(count - 1, 0))
-    return first + np.arange(count, dtype=np.int64)
+    return range(first, check_int64("the last seed", first + max(count - 1, 0)) + (count > 0))
 
 
-def _listed_seeds(seeds: Sequence[int] | Array) -> Array:
+def as_seeds(seeds: Sequence[int] | Array) -> Array:
+    """The seeds as int64 [n].
+
+    Raises:
+        UsageError: They are no flat sequence of integers that fit.
+    """
     try:
         array = np.asarray(seeds)
     except ValueError:  # rows of different lengths
         array = np.empty((0, 0), object)
     if array.ndim == 1 and array.size == 0:
         return np.empty(0, np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or int(array.max()) > MAX_SEED:
+    too_large = array.dtype == np.uint64 and array.max() > MAX_SEED
+    if array.ndim != 1 or array.dtype.kind not in "iu" or too_large:
         raise UsageError(f"seeds must be a flat sequence of integers that fit int64; received {seeds!r:.80}")
-    _check_count(len(array))
     return array.astype(np.int64)
 
 
-def _check_count(count: int) -> int:
+def _check_count(count: int) -> None:
     if count > MAX_SEEDS:
-        raise UsageError(f"one call draws at most {MAX_SEEDS} images; received {count}; make several calls")
-    return count
+        raise UsageError(
+            f"one call draws at most {MAX_SEEDS} images; received {count}; make several calls, or use stream"
+        )

@@ -3,59 +3,16 @@
 from collections.abc import Mapping
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING
-from tensorflow_serving.apis.classification_pb2 import (
-    ClassificationRequest,
-    ClassificationResponse,
-    ClassificationResult,
-)
+from tensorflow_serving.apis.classification_pb2 import ClassificationResult
 
 from gannet_client.codec import Array
-from gannet_client.contract import SERVING_DEFAULT
-from gannet_serving.callers import UNHURRIED, Caller
-from gannet_serving.examples import (
-    INPUTS,
-    count_examples,
-    named_signature,
-    require_dtype,
-    run_examples,
-    shape_text,
-)
-from gannet_serving.loaded import LoadedModel
+from gannet_serving.examples import INPUTS, require_dtype, shape_text
 from gannet_serving.options import ServerOptions
 from gannet_serving.signatures import CLASSIFY_METHOD, Signature, dump
 from gannet_serving.status import invalid
 
 CLASSES = "classes"
 SCORES = "scores"
-_DEFAULTS = ServerOptions()
-
-
-def run_classify(
-    session: LoadedModel,
-    request: ClassificationRequest,
-    options: ServerOptions = _DEFAULTS,
-    call: Caller = UNHURRIED,
-) -> ClassificationResponse:
-    """Answers a request on one version; the caller fills in which version that was.
-
-    Args:
-        session: The version.
-        request: Its ModelSpec counts as far as the signature goes.
-        options: Tell how signatures are checked.
-        call: On whose behalf.
-
-    Raises:
-        StatusError: The signature does not classify, the examples or its outputs are wrong, or an op failed.
-    """
-    spec = request.model_spec
-    signature = named_signature(session, spec)
-    feed, fetches = classification_tensors(signature, options)
-    arrays = run_examples(session, request.input, feed, fetches, call)
-    response = ClassificationResponse()
-    response.model_spec.name = spec.name
-    response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT
-    response.result.CopyFrom(classification(signature, arrays, count_examples(request.input)))
-    return response
 
 
 def classification_tensors(signature: Signature, options: ServerOptions) -> tuple[str, list[str]]:

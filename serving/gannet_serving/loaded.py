@@ -1,12 +1,14 @@
 """What a loaded version can do, whether its requests are merged or not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gannet_client.codec import Array
 from gannet_serving.callers import UNHURRIED, Caller
-from gannet_serving.signatures import Signature
 from gannet_serving.versions import Version
+
+if TYPE_CHECKING:
+    from gannet_serving.signatures import Signature
 
 
 class LoadedModel(Protocol):
@@ -16,7 +18,7 @@ class LoadedModel(Protocol):
         signatures: What the model can be asked for, by key.
     """
 
-    signatures: dict[str, Signature]
+    signatures: "dict[str, Signature]"
 
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], call: Caller = UNHURRIED

@@ -7,12 +7,11 @@ from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiIn
 
 from gannet_client.contract import SERVING_DEFAULT
 from gannet_serving.callers import UNHURRIED, Caller
-from gannet_serving.classification import classification, classification_tensors
+from gannet_serving.example_kinds import KINDS, Kind
 from gannet_serving.examples import count_examples, run_examples
 from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
-from gannet_serving.regression import regression, regression_tensors
-from gannet_serving.signatures import CLASSIFY_METHOD, REGRESS_METHOD, Signature
+from gannet_serving.signatures import Signature
 from gannet_serving.status import StatusError, invalid
 
 _DEFAULTS = ServerOptions()
@@ -24,7 +23,7 @@ class _Task:
 
     key: str
     signature: Signature
-    classifies: bool
+    kind: Kind
     feed: str
     fetches: list[str]
 
@@ -55,10 +54,7 @@ def run_multi_inference(
         result = response.results.add()
         result.model_spec.name = request.tasks[0].model_spec.name
         result.model_spec.signature_name = task.key
-        if task.classifies:
-            result.classification_result.CopyFrom(classification(task.signature, arrays, count))
-        else:
-            result.regression_result.CopyFrom(regression(task.signature, arrays, count))
+        getattr(result, task.kind.result_field).CopyFrom(task.kind.result(task.signature, arrays, count))
     return response
 
 
@@ -82,8 +78,7 @@ def _tasks(session: LoadedModel, request: MultiInferenceRequest, options: Server
 
 
 def _task(key: str, signature: Signature, method: str, options: ServerOptions) -> _Task:
-    if method not in (CLASSIFY_METHOD, REGRESS_METHOD):
+    if method not in KINDS:
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {method}")
-    tensors = classification_tensors if method == CLASSIFY_METHOD else regression_tensors
-    feed, fetches = tensors(signature, options)
-    return _Task(key, signature, method == CLASSIFY_METHOD, feed, fetches)
+    feed, fetches = KINDS[method].tensors(signature, options)
+    return _Task(key, signature, KINDS[method], feed, fetches)

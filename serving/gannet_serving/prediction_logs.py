@@ -5,11 +5,10 @@ from typing import Any
 
 import grpc
 
-from gannet_serving.classification import run_classify
+from gannet_serving.example_kinds import run_classify, run_regress
 from gannet_serving.loaded import LoadedModel
 from gannet_serving.multi_inference import run_multi_inference
 from gannet_serving.predict import run_predict
-from gannet_serving.regression import run_regress
 from gannet_serving.status import StatusError
 
 

@@ -2,8 +2,10 @@
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +19,10 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+
+from gannet_serving import LocalServer
+from gannet_serving.engine import import_tensorflow
+from tests.client import served
 
 SHAPE = (6, 5, 3)
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -50,21 +56,27 @@ class FakeServing(
         self.states = {1: State.AVAILABLE}
         self.errors: dict[int, tuple[int, str]] = {}
         self.labels = {"stable": 1}
-        self.card: Any = {"format": 1, "family": "dcgan"}
+        self.card: Any = {"format": 1, "family": "dcgan", "latent_dim": 4, "image_shape": list(SHAPE)}
         self.classes: dict[int, list[str]] = {}
         self.encode: Callable[[np.ndarray], Any] = tf.make_tensor_proto
         self.pixels: Callable[[np.ndarray, int], np.ndarray] = draw
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
+        self.failures: deque[tuple[grpc.StatusCode, str, str | None]] = deque()
+        self.max_rows = 0
         self.release = threading.Event()
         self.release.set()
         self.requests: list[Any] = []
         self.remaining: list[float] = []
-        self.user_agents: list[str] = []
+        self.metadata: list[dict[str, str]] = []
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         version = self._admit(request, context)
         signature = request.model_spec.signature_name
         inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        rows = max(len(value) for value in inputs.values())
+        if self.max_rows and rows > self.max_rows:
+            text = f"Task size {rows} is larger than maximum input batch size {self.max_rows}"
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
         response = predict_pb2.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version
@@ -102,6 +114,12 @@ class FakeServing(
         pixels.outputs["pixels"].dtype = tf.uint8.as_datatype_enum
         for size in (-1, *SHAPE):
             pixels.outputs["pixels"].tensor_shape.dim.add(size=size)
+        echo = signatures.signature_def["echo"]
+        echo.inputs["x"].dtype = tf.float32.as_datatype_enum
+        echo.inputs["text"].dtype = tf.string.as_datatype_enum
+        echo.inputs["x"].tensor_shape.dim.add(size=-1)
+        echo.inputs["x"].tensor_shape.dim.add(size=3)
+        echo.inputs["text"].tensor_shape.unknown_rank = True
         signatures.signature_def["other"].outputs["text"].dtype = tf.string.as_datatype_enum
         signatures.signature_def["other"].outputs["text"].tensor_shape.unknown_rank = True
         signatures.signature_def["__saved_model_init_op"].outputs["init"].name = "NoOp"
@@ -125,8 +143,13 @@ class FakeServing(
     def _observe(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
         self.remaining.append(context.time_remaining())
-        self.user_agents.append(dict(context.invocation_metadata())["user-agent"])
+        self.metadata.append(dict(context.invocation_metadata()))
         self.release.wait(60)
+        if self.failures:
+            code, text, pushback = self.failures.popleft()
+            if pushback is not None:
+                context.set_trailing_metadata([("grpc-retry-pushback-ms", pushback)])
+            context.abort(code, text)
         if self.fail_with:
             context.abort(*self.fail_with)
 
@@ -165,6 +188,25 @@ class Running:
 
     def stop(self) -> None:
         self.server.stop(None).wait()
+
+
+@pytest.fixture(scope="session")
+def real_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of the contract: `digits`, `animals` with all conditions; and those of `served.FOREIGN`."""
+    import_tensorflow()
+    models = tmp_path_factory.mktemp("models")
+    served.write_version(models / "digits" / "1")
+    served.write_version(models / "animals" / "1", conditional=True)
+    for kind in served.FOREIGN:
+        served.write_foreign(models / kind / "1", kind)
+    return models
+
+
+@pytest.fixture(scope="session")
+def real_target(real_models: Path) -> Iterator[str]:
+    """The address of an embedded server with `real_models`."""
+    with LocalServer(real_models) as server:
+        yield server.target
 
 
 @pytest.fixture

@@ -89,14 +89,16 @@ def test_many_classes_are_not_all_listed() -> None:
 
 def test_a_model_without_classes_takes_none(client: Client, fake: Any) -> None:
     fake.classes = {}
-    with pytest.raises(UsageError, match=r"^model 'digits' at .* has no classes; leave them out$"):
+    with pytest.raises(UsageError, match=r"^model 'digits' version 1 has no classes; leave them out$"):
         client.generate(3, classes=1)
     assert client.generate(3).classes is None
 
 
 def test_a_condition_of_the_future_is_refused(client: Client, fake: Any) -> None:
-    fake.classes, fake.card = {}, {"format": 1, "conditions": ["codes"]}
-    with pytest.raises(ModelError, match="the model takes codes; this release knows labels alone"):
+    fake.classes, fake.card["conditions"] = {}, ["text"]
+    with pytest.raises(
+        ModelError, match="version 1 takes text; this release knows labels, codes, truncation alone"
+    ):
         client.generate(3)
 
 

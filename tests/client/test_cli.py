@@ -1,6 +1,5 @@
-"""The command `gannet`: what it lists, how it fails, and `gannet generate` against a server."""
+"""The command `gannet`: what it lists and how it fails."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,9 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from gannet_client import __version__, cli
 from gannet_client.commands import group
@@ -80,8 +77,11 @@ def test_commands_of_other_distributions_are_listed_by_their_origin(foreign: Pat
     foreign.write_text("raise SystemExit('imported')")
     code, out, _ = gannet("--help")
     assert code == 0
-    assert "paint     From gannet-paint 2.1." in out
-    assert "generate  Draw images from a served model." in out
+    listed = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.startswith("  ")
+    }
+    assert listed["paint"] == "From gannet-paint 2.1."
+    assert listed["generate"] == "Draw images from a served model."
 
 
 def test_commands_of_other_distributions_run(foreign: Path, gannet: Any) -> None:
@@ -95,7 +95,7 @@ def test_an_unknown_command_gets_the_nearest_name(gannet: Any) -> None:
     code, out, err = gannet("genrate")
     assert (code, out) == (2, "")
     assert err == "gannet: No such command 'genrate'. Did you mean 'generate'?; see 'gannet --help'\n"
-    assert "Known: export, generate" in gannet("xyz")[2]
+    assert "Known: bench, export, generate" in gannet("xyz")[2]
 
 
 # How it fails.
@@ -231,113 +231,3 @@ def test_an_interrupt_is_quiet(target: str, fake: Any) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, b"", b"")
-
-
-# gannet generate.
-
-
-def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
-def test_one_file_per_seed_and_a_grid(gannet: Any, target: str, drawn: Any, tmp_path: Path) -> None:
-    out, grid = tmp_path / "new" / "out", tmp_path / "grid.png"
-    options = ["--server", target, "--model", "digits", "--seeds", "0-2,7,-1", "--out", out, "--grid", grid]
-    assert gannet("generate", *options) == (
-        0,
-        f"digits, version 1: 5 images of 5x6\nwrote 5 files to {out}\nwrote {grid}\n",
-        "",
-    )
-    for seed, name in ((0, "seed0000.png"), (7, "seed0007.png"), (-1, "seed-0001.png")):
-        assert np.array_equal(pixels(out / name), drawn([seed], 1)[0])
-    assert len(list(out.iterdir())) == 5
-    assert pixels(grid).shape == (2 * 8 + 2, 3 * 7 + 2, 3)
-
-
-def test_json_for_programs(gannet: Any, target: str, tmp_path: Path) -> None:
-    options = ["--server", target, "--model", "digits", "--seeds", "3-4", "--out", tmp_path, "--json"]
-    code, out, err = gannet("generate", *options)
-    assert (code, err) == (0, "")
-    assert json.loads(out) == {
-        "model": "digits",
-        "version": 1,
-        "seeds": [3, 4],
-        "classes": None,
-        "shape": [2, 6, 5, 3],
-        "files": [str(tmp_path / "seed0003.png"), str(tmp_path / "seed0004.png")],
-        "grid": None,
-    }
-
-
-def test_server_and_model_may_stand_in_the_environment(
-    gannet: Any, target: str, tmp_path: Path, monkeypatch: Any
-) -> None:
-    monkeypatch.setenv("GANNET_SERVER", target)
-    monkeypatch.setenv("GANNET_MODEL", "digits")
-    assert gannet("generate", "--seeds", "1", "--out", tmp_path)[0] == 0
-    assert (tmp_path / "seed0001.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("choice", "version"), [(["--version", "1"], 1), (["--version-label", "stable"], 1), ([], 2)]
-)
-def test_the_version_that_answered_is_told(
-    gannet: Any, target: str, fake: Any, tmp_path: Path, choice: list[str], version: int
-) -> None:
-    fake.states = {1: 30, 2: 30}
-    options = ["--server", target, "--model", "digits", "--seeds", "1", "--grid", tmp_path / "grid.png"]
-    assert f"digits, version {version}: 1 images" in gannet("generate", *options, *choice)[1]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["--model", "digits", "--seeds", "1"], 2, "nothing to write: pass --out DIR, --grid FILE or both"),
-        (["--model", "digits", "--seeds", "x", "--out", "."], 2, "seeds 'x' cannot be read"),
-        (["--model", "digits", "--out", "."], 2, "gannet: Missing option '--seeds'; see 'gannet generate"),
-        (["--seeds", "1", "--out", "."], 2, "gannet: Missing option '--model'"),
-        (["--seeds", "1", "--out", ".", "--model", "\udcff"], 2, "model must be text"),
-        (
-            ["--model", "m", "--seeds", "1", "--out", ".", "--version-label", "\udcff"],
-            2,
-            "version_label must be",
-        ),
-        (["--model", "m", "--seeds", "1", "--out", ".", "--server", "\udcff:1"], 2, "form HOST:PORT"),
-        (["--model", "m", "--seeds", "1", "--out", ".", "--server", "a:1\n"], 2, "form HOST:PORT"),
-        (["--model", "nope", "--seeds", "1", "--out", "."], 4, "gannet: model 'nope'"),
-        (["--model", "digits", "--seeds", "1", "--out", ".", "--version", "9"], 4, "Specific(digits, 9)"),
-        (
-            ["--model", "digits", "--seeds", "1", "--out", ".", "--version-label", "x"],
-            4,
-            "no such version label",
-        ),
-        (["--model", "digits", "--seeds", "1", "--out", "/dev/null/x"], 2, "cannot write the image"),
-        (["--model", "digits", "--seeds", "1", "--out", ".", "--timeout", "-1"], 2, "timeout must be"),
-    ],
-)
-def test_what_goes_wrong_has_its_exit_code(
-    gannet: Any, target: str, tmp_path: Path, monkeypatch: Any, arguments: list[str], code: int, message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    received, out, err = gannet("generate", "--server", target, *arguments)
-    assert (received, out) == (code, "")
-    assert message in err
-    assert err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_that_is_not_there_is_exit_code_3(gannet: Any, free_port: int, tmp_path: Path) -> None:
-    options = ["--server", f"127.0.0.1:{free_port}", "--model", "digits", "--seeds", "1", "--out", tmp_path]
-    code, out, err = gannet("generate", *options)
-    assert (code, out) == (3, "")
-    assert err.startswith(f"gannet: model 'digits' at 127.0.0.1:{free_port}: no server answers")
-    assert err.count("\n") == 1
-
-
-def test_a_server_that_is_silent_is_exit_code_124(
-    gannet: Any, target: str, fake: Any, tmp_path: Path
-) -> None:
-    fake.release.clear()
-    options = ["--server", target, "--model", "digits", "--seeds", "1", "--out", tmp_path, "--timeout", "0.2"]
-    assert gannet("generate", *options)[0] == 124

@@ -1,6 +1,5 @@
 """The codec against TensorFlow: `tf.io.parse_tensor` is `Tensor::FromProto` and thereby the referee."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,13 @@ from gannet_client import codec
 tf = pytest.importorskip("tensorflow")
 tensor_pb2 = pytest.importorskip("tensorflow.core.framework.tensor_pb2")
 
-NUMERIC = ["bool", "float16", "float32", "float64"] + [
+NUMERIC = ["bool", "float16", "float32", "float64", "complex64", "complex128"] + [
     f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)
 ]
 FIELDS = {
     "bool": "bool_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
     "float16": "half_val",
     "float32": "float_val",
     "float64": "double_val",
@@ -115,15 +116,6 @@ def test_content_of_any_size_is_read_or_refused_as_tensorflow_does(
         assert_same(codec.decode(proto), expected)
 
 
-@given(numeric_arrays)
-def test_lists_of_a_protobuf_that_offers_no_arrays_are_read_too(array: np.ndarray) -> None:
-    proto = tensor_pb2.TensorProto()
-    codec.encode_values(array, proto)
-    field = FIELDS.get(array.dtype.name, "int_val")
-    plain = {name: getattr(proto, name) for name in ("dtype", "tensor_shape", "tensor_content")}
-    assert_same(codec.decode(SimpleNamespace(**plain, **{field: list(getattr(proto, field))})), array)
-
-
 def test_strings_in_the_content_are_split_by_their_lengths() -> None:
     content = bytes([1, 0x80, 0x02]) + b"a" + b"b" * 256
     decoded = codec.decode(proto_of("string", [2], tensor_content=content))
@@ -145,7 +137,7 @@ def test_bfloat16_is_read_as_float32(fill: Any) -> None:
     assert np.array_equal(referee(proto), array)
 
 
-@pytest.mark.parametrize("dtype", [0, 8, 101, 999])
+@pytest.mark.parametrize("dtype", [0, 11, 101, 999])
 def test_an_unknown_dtype_is_refused_by_number(dtype: int) -> None:
     with pytest.raises(ValueError, match=f"^a tensor of dtype {dtype} cannot be read"):
         codec.decode(tensor_pb2.TensorProto(dtype=dtype))
@@ -212,9 +204,11 @@ def test_text_becomes_bytes() -> None:
         assert codec.decode(proto).tolist() == ["ä".encode(), b"b"]
 
 
-@pytest.mark.parametrize("array", [np.array([1 + 1j]), np.array([None], object), np.array([5], object)])
+@pytest.mark.parametrize(
+    "array", [np.array(["2026"], "M8[Y]"), np.array([None], object), np.array([5], object)]
+)
 def test_what_tensorflow_has_no_dtype_for_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"complex128|NoneType|int"):
+    with pytest.raises(ValueError, match=r"datetime64|NoneType|int"):
         codec.encode(array, tensor_pb2.TensorProto())
 
 

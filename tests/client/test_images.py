@@ -1,7 +1,9 @@
 import io
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from gannet_client import Generation, MissingExtra, UsageError
-from gannet_client.images import encode_png, grid, save_png, to_pil
+from gannet_client import MissingExtra, ModelError, UsageError
+from gannet_client.images import decode_pngs, encode_gif, encode_png, grid, save_png, to_pil, to_pixels
 
 channels = st.sampled_from([1, 3, 4])
 batches = st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 6), channels).flatmap(
@@ -101,30 +103,54 @@ def test_an_unwritable_path_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.fixture
-def images() -> Generation:
-    array = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4, 1)
-    return Generation(array, np.array([7, -12, 123456]), "digits", 3)
-
-
-def test_a_generation_is_saved_by_its_seeds(images: Generation, tmp_path: Path) -> None:
-    paths = images.save(tmp_path / "out")
-    assert [path.name for path in paths] == ["seed0007.png", "seed-0012.png", "seed123456.png"]
-    for path, array in zip(paths, images.array, strict=True):
-        assert np.array_equal(pixels(path), array[..., 0])
-
-
-def test_a_generation_shows_itself(images: Generation) -> None:
-    assert repr(images) == "Generation(model='digits', version=3, shape=[3, 4, 4, 1])"
-    assert np.array_equal(images.grid(columns=3, padding=0)[:, 4:8], images.array[1])
-    assert [image.mode for image in images.pil()] == ["L"] * 3
-
-
-def test_without_pillow_the_extra_is_named(images: Generation, monkeypatch: Any, tmp_path: Path) -> None:
+def test_without_pillow_the_extra_is_named(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    for call in (images.pil, lambda: to_pil(images.array[0]), lambda: images.save(tmp_path)):
+    image = np.zeros((4, 4, 1), np.uint8)
+    for call in (
+        lambda: to_pil(image),
+        lambda: save_png(image, tmp_path / "a.png"),
+        lambda: decode_pngs([b""]),
+    ):
         with pytest.raises(MissingExtra, match=r"PIL.*pip install 'gannet-toolkit\[cli\]'"):
             call()
+
+
+@given(batches)
+def test_pngs_are_decoded_to_the_very_pixels(images: np.ndarray) -> None:
+    files = [encode_png(image) for image in images]
+    np.testing.assert_array_equal(decode_pngs(files), images, strict=True)
+
+
+@pytest.mark.parametrize("files", [[b"nothing"], [encode_png(np.zeros((n, 2, 3), np.uint8)) for n in (2, 3)]])
+def test_what_are_no_pngs_of_one_size_are_refused(files: list[bytes]) -> None:
+    with pytest.raises(ModelError, match=r"expected an image as a PNG file|several sizes"):
+        decode_pngs(files)
+
+
+def test_a_png_of_absurd_size_costs_no_memory() -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    file = encode_png(np.zeros((1, 1, 3), np.uint8))
+    bomb = file[:12] + header + struct.pack(">I", zlib.crc32(header)) + file[33:]
+    with pytest.raises(ModelError, match="3600000000 pixels"):
+        decode_pngs([bomb])
+
+
+@given(npst.arrays(np.float32, 9, elements=st.floats(width=32)), st.sampled_from([(-1.0, 1.0), (0.0, 1.0)]))
+def test_floats_become_pixels_by_the_rule_of_the_contract(
+    images: np.ndarray, value_range: tuple[float, float]
+) -> None:
+    low, high = value_range
+    wanted = np.clip(np.nan_to_num(images.astype(np.float64), nan=low), low, high)
+    grey = to_pixels(images, value_range).astype(float)
+    assert np.abs(grey - (wanted - low) / (high - low) * 255).max() <= 0.51
+
+
+def test_an_animation_shows_every_image() -> None:
+    frames = np.stack([np.full((4, 4, 3), 60 * n, np.uint8) for n in range(4)])
+    with Image.open(io.BytesIO(encode_gif(frames, 50))) as animation:
+        assert (animation.n_frames, animation.info["duration"], animation.info["loop"]) == (4, 50, 0)
+        animation.seek(3)
+        assert np.asarray(animation.convert("RGB")).tolist() == frames[3].tolist()
 
 
 def test_a_full_disk_leaves_the_picture_of_before_or_none(tmp_path: Path) -> None:

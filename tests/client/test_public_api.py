@@ -11,16 +11,25 @@ import pytest
 import gannet_client
 
 NAMES = [
+    "AccessDenied",
+    "AnswerTooLarge",
+    "AsyncClient",
     "Client",
     "GannetError",
     "Generation",
     "MissingExtra",
     "ModelError",
+    "ModelNotFound",
+    "NO_RETRY",
     "RequestRejected",
     "RequestTimeout",
+    "Retry",
+    "ServerOverloaded",
     "ServerUnreachable",
     "Signature",
     "TensorSpec",
+    "Tls",
+    "TooManyRows",
     "UsageError",
     "VersionStatus",
     "__version__",
@@ -75,7 +84,7 @@ with Client(sys.argv[1], model="digits") as client:
     images = client.generate(70, seed=1)
     assert images.grid().ndim == 3
     client.status(), client.metadata(), client.card()
-    client.predict({"x": [1.0]}, signature="echo")
+    client.predict({"x": [[1.0, 2.0, 3.0]], "text": ["a"]}, signature="echo")
 """
     loaded = modules_after(program, target)
     heavy = ("tensorflow", "keras", "ml_dtypes", "click", "PIL", "rich", "matplotlib", "gannet_serving")
@@ -89,6 +98,8 @@ def test_errors_tell_the_command_line_its_exit_code() -> None:
         gannet_client.MissingExtra: 2,
         gannet_client.ServerUnreachable: 3,
         gannet_client.ModelError: 4,
+        gannet_client.ModelNotFound: 4,
+        gannet_client.ServerOverloaded: 1,
         gannet_client.RequestRejected: 1,
         gannet_client.RequestTimeout: 124,
     }

@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
 )
 
 from gannet_client import contract, wire
-from gannet_client._channel import METADATA, PREDICT, STATUS
+from gannet_client._messages import METADATA, PREDICT, STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = ROOT / "client" / "gannet_client" / "wire"
@@ -140,8 +140,13 @@ def test_it_works_when_ours_is_imported_before_tensorflow() -> None:
         "assert not [name for name in sys.modules if name.startswith('tensorflow')]\n"
         "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'official', *sys.argv[1:]]))\n"
     )
+    codec = Path(__file__).with_name("test_codec_wire.py")
     done = subprocess.run(
-        [sys.executable, "-c", program, __file__], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", program, __file__, str(codec)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stdout
 

@@ -31,6 +31,9 @@ BATCHED = {
 }
 """In `batched/`: copies of models, each with its own BatchingParameters."""
 
+RELOADS = {"gen": (1, 2), "other": (2, 7), "bad": (1,), "half": (1, 2), "empty": ()}
+BROKEN = {("bad", 1), ("half", 2)}
+
 
 def write_models(directory: Path, seen_as: str = "") -> None:
     """Writes every model that is not there yet, and the files that configure a server."""
@@ -63,6 +66,17 @@ def _write_config(file: Path, directory: str, names: Iterable[str]) -> None:
         for name in names
     )
     file.write_text(f"model_config_list {{\n{''.join(entries)}}}\n")
+
+
+def write_reloads(directory: Path) -> None:
+    """Writes what `reloads.toml` asks for: models of many versions, some of them broken."""
+    for name, numbers in RELOADS.items():
+        (directory / name).mkdir(parents=True)
+        for number in numbers:
+            path = directory / name / str(number)
+            _plain(path)
+            if (name, number) in BROKEN:
+                (path / "saved_model.pb").write_bytes(b"junk" * 100)
 
 
 def generate(noise: np.ndarray) -> np.ndarray:
@@ -213,3 +227,4 @@ WRITERS = {"gen": _gen, "zoo": _zoo, "dtypes": _dtypes, "plain": _plain, "exampl
 
 if __name__ == "__main__":
     write_models(Path(sys.argv[1]), *sys.argv[2:])
+    write_reloads(Path(sys.argv[1]) / "reloads")

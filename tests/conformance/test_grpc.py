@@ -34,10 +34,10 @@ def test_an_unknown_method_that_streams(target: Target) -> None:
 
 
 def test_more_callers_than_threads(target: Target) -> None:
-    """TensorFlow Serving refuses those beyond `--grpc_max_threads`; the embedded server lets them wait."""
+    """Those beyond `--grpc_max_threads` are refused."""
     request = parse_request("Predict", 'model_spec { name: "gen" } inputs { key: "noise" value { $good } }')
     calls = [target.prediction.Predict.future(request, timeout=60) for _ in range(100)]
     refusals = [error for error in (call.exception() for call in calls) if error]
-    assert {(error.code().name, error.details()) for error in refusals} <= (
-        set() if target.embedded else {("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted")}
-    )
+    assert {(error.code().name, error.details()) for error in refusals} <= {
+        ("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted")
+    }

@@ -62,6 +62,8 @@ def test_every_option_is_a_flag_with_its_default() -> None:
         (["--enable_model_warmup", "False"], {"enable_model_warmup": False}),
         (["--enable_batching", "1"], {"enable_batching": True}),
         (["--saved_model_tags=serve,gpu"], {"saved_model_tags": "serve,gpu"}),
+        (["--rest_api_port=0"], {"rest_api_port": None}),
+        (["--rest_api_port=8501"], {"rest_api_port": 8501}),
     ],
 )
 def test_values_are_read(arguments: list[str], expected: dict[str, Any]) -> None:
@@ -101,7 +103,7 @@ def test_values_are_read(arguments: list[str], expected: dict[str, Any]) -> None
             " separately. You cannot configure all.",
         ),
         (["--model_config_file=/no/such"], "cannot read --model_config_file /no/such: No such file or"),
-        (["--ssl_config_file=/dev/null"], "--ssl_config_file: this server has no TLS, and does not serve"),
+        (["--log_format=xml"], "--log_format: expected text or json, received xml"),
     ],
 )
 def test_what_cannot_be_is_refused(

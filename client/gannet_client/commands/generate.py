@@ -1,117 +1,61 @@
 """`gannet generate`: images from a served model, as files."""
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from gannet_client import contract
-from gannet_client.conditions import one_or_each
+from gannet_client.commands.options import Connection, as_json, choosing, conditioned, connected
+from gannet_client.commands.order import Order, parse_shard
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
 
-if TYPE_CHECKING:
-    from gannet_client.generation import Generation
+_MOST = 1_000_000
 
 
 @click.command()
-@click.option(
-    "--server",
-    envvar="GANNET_SERVER",
-    default=f"{contract.LOOPBACK}:{contract.GRPC_PORT}",
-    metavar="HOST:PORT",
-    show_default=True,
-    show_envvar=True,
-    help="Where the server listens for gRPC.",
-)
-@click.option(
-    "--model",
-    envvar="GANNET_MODEL",
-    required=True,
-    metavar="NAME",
-    show_envvar=True,
-    help="The name of the served model.",
-)
+@connected(30.0, "Limit for each piece of some images.")
 @click.option("--seeds", required=True, metavar="RANGES", help="One image per seed: 0-15 or 0-3,7,10-12.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write one PNG file per seed here."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.npz",
+    help="Write one PNG file per seed into a directory, or all images into one NPZ file.",
 )
 @click.option(
     "--grid", type=click.Path(path_type=Path), metavar="FILE", help="Write one PNG file of all images."
 )
-@click.option(
-    "--class",
-    "classes",
-    multiple=True,
-    metavar="CLASS",
-    help="Class of all images, by name or number; given as often as there are seeds, that of each.",
-)
-@click.option("--version", type=int, metavar="N", help="The version to ask, instead of the highest.")
-@click.option("--version-label", metavar="L", help="The version to ask, by its label.")
-@click.option(
-    "--timeout",
-    type=float,
-    default=30.0,
-    metavar="SECONDS",
-    show_default=True,
-    help="Limit for the whole call.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@conditioned
+@choosing
+@click.option("--shard", metavar="K/N", help="Draw the K-th of N parts alone: one for each of N machines.")
+@as_json
 def generate(
-    server: str,
-    model: str,
+    connection: Connection,
     seeds: str,
     out: Path | None,
     grid: Path | None,
-    classes: tuple[str, ...],
-    version: int | None,
-    version_label: str | None,
-    timeout: float,
+    shard: str | None,
     as_json: bool,
+    **order: Any,
 ) -> None:
     """Draw images from a served model.
 
     The same seed of the same version always draws the same image. A model that has classes draws the class
-    from the seed, too, unless it is given.
+    from the seed, too, unless it is given. Images that are in the directory already are not drawn again, so
+    that an interrupted run goes on where it was.
     """
-    from gannet_client.client import Client
-    from gannet_client.images import save_png
+    from gannet_client.commands.drawing import draw
 
     if out is None and grid is None:
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
-    with Client(server, model=model, timeout=timeout) as client:
-        images = client.generate(
-            seeds=parse_seeds(seeds),
-            classes=one_or_each(classes),
-            version=version,
-            version_label=version_label,
-        )
-    files = images.save(out) if out else []
-    if grid:
-        save_png(images.grid(), grid)
-    click.echo(_as_json(images, files, grid) if as_json else _as_text(images, files, out, grid))
-
-
-def _as_json(images: "Generation", files: list[Path], grid: Path | None) -> str:
-    return json.dumps(
-        {
-            "model": images.model,
-            "version": images.version,
-            "seeds": images.seeds.tolist(),
-            "classes": None if images.classes is None else images.classes.tolist(),
-            "shape": list(images.array.shape),
-            "files": [str(path) for path in files],
-            "grid": str(grid) if grid else None,
-        }
-    )
-
-
-def _as_text(images: "Generation", files: list[Path], out: Path | None, grid: Path | None) -> str:
-    count, height, width, _ = images.array.shape
-    lines = [f"{images.model}, version {images.version}: {count} images of {width}x{height}"]
-    if out:
-        lines.append(f"wrote {len(set(files))} files to {out}")
-    if grid:
-        lines.append(f"wrote {grid}")
-    return "\n".join(lines)
+    wanted = Order(parse_seeds(seeds, limit=_MOST), **order)
+    if shard is not None:
+        wanted = wanted.shard(*parse_shard(shard))
+    with (
+        connection.client() as client,
+        click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
+    ):
+        outcome = draw(client, wanted, out, grid, bar.update)
+    click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())

@@ -6,11 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, text_format, wrappers_pb2
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf import text_format
 
 from gannet_serving.status import StatusError, invalid
+from gannet_serving.text_protos import new_message
 
 PARAMETERS_FILE = "batching_params.pbtxt"
 """In a version's directory, where each model has parameters of its own."""
@@ -101,7 +100,7 @@ def read_parameters(path: Path) -> BatchingParameters:
         StatusError: The file cannot be read or is no BatchingParameters, or these are refused.
     """
     try:
-        proto = text_format.Parse(path.read_bytes(), _Message())
+        proto = text_format.Parse(path.read_bytes(), new_message("BatchingParameters"))
     except OSError as error:
         raise invalid(f"cannot read {path}: {error.strerror}") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -117,42 +116,3 @@ def _value(field: Any, value: Any) -> Any:
     if field.message_type:
         return value.value
     return value if isinstance(value, bool) else tuple(value)
-
-
-def _message_class() -> Any:
-    """The message, whose descriptor TensorFlow Serving's Python package does not have."""
-    kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="gannet_serving/batching_parameters.proto",
-        package="tensorflow.serving",
-        dependency=["google/protobuf/wrappers.proto"],
-        syntax="proto3",
-    )
-    message = file.message_type.add(name="BatchingParameters")
-    for number, (name, wrapper) in enumerate(_FIELDS.items(), 1):
-        field = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL)
-        if wrapper:
-            field.type, field.type_name = kinds.TYPE_MESSAGE, f".google.protobuf.{wrapper}Value"
-        elif name == "allowed_batch_sizes":
-            field.type, field.label = kinds.TYPE_INT64, kinds.LABEL_REPEATED
-        else:
-            field.type = kinds.TYPE_BOOL
-    pool = DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(file.SerializeToString())
-    return GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters"))
-
-
-_FIELDS = {
-    "max_batch_size": "Int64",
-    "batch_timeout_micros": "Int64",
-    "max_enqueued_batches": "Int64",
-    "num_batch_threads": "Int64",
-    "thread_pool_name": "String",
-    "allowed_batch_sizes": "",
-    "pad_variable_length_inputs": "",
-    "enable_large_batch_splitting": "Bool",
-    "max_execution_batch_size": "Int64",
-}
-"""The message's fields in the order of their numbers, with the type that wraps each."""
-_Message = _message_class()

@@ -1,0 +1,146 @@
+"""How one version of a model draws images: a model that Gannet exported, or a foreign SavedModel."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from gannet_client import contract
+from gannet_client._messages import Answer
+from gannet_client._rows import Format, Rows, Wish
+from gannet_client.codec import Array
+from gannet_client.conditions import Conditions
+from gannet_client.errors import ModelError, UsageError
+
+_OUTPUTS: Final = {"pixels": contract.PIXELS, "png": contract.PNG, "float": contract.IMAGES}
+_OF_SEEDS: Final = {"pixels": contract.SEEDED_PIXELS, "png": contract.SEEDED_PNG}
+_OF_NOISE: Final = {"pixels": contract.PIXELS, "png": contract.PNG, "float": contract.SERVING_DEFAULT}
+_DTYPES: Final = {"pixels": np.dtype(np.uint8), "png": np.dtype(object), "float": np.dtype(np.float32)}
+
+
+class Model(Protocol):
+    """What drawing needs to know of a version.
+
+    Attributes:
+        version: Its number.
+        what: The model and the version, as messages call them.
+        latent_dim: The width Z of its noise.
+        conditions: Its conditions.
+        weights: A checksum of its weights; empty where none is known.
+        noise_name: What the noise of the client is called; None where the server makes it.
+        value_range: Which floats are black and white in its images.
+    """
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def latent_dim(self) -> int: ...
+    @property
+    def conditions(self) -> Conditions: ...
+    @property
+    def weights(self) -> str: ...
+    @property
+    def noise_name(self) -> str | None: ...
+    @property
+    def value_range(self) -> tuple[float, float]: ...
+
+    def noise(self, seeds: Array) -> Array | None:
+        """The noise of the seeds; None: the server makes it."""
+        ...
+
+    def row_bytes(self, format: Format) -> int:  # noqa: A002
+        """The most bytes of one image in an answer; 0: not known."""
+        ...
+
+    def request(self, rows: Rows, format: Format) -> tuple[str, dict[str, Array]]:  # noqa: A002
+        """The signature that draws the rows, and its inputs."""
+        ...
+
+    def images(self, answer: Answer, format: Format) -> Array:  # noqa: A002
+        """The images of an answer: [rows, H, W, C], or an object array [rows] of PNG files."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A version that `gannet export` wrote, as its card tells."""
+
+    version: int
+    what: str
+    latent_dim: int
+    image_shape: tuple[int, ...]
+    conditions: Conditions
+    weights: str
+    noise_name: str | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
+
+    @classmethod
+    def of_card(cls, card: Mapping[str, Any], version: int, what: str) -> "Exported":
+        """Reads what is needed from a model card.
+
+        Raises:
+            ModelError: The card lacks something, or names a condition that this release does not know.
+        """
+        try:
+            latent_dim, image_shape = int(card["latent_dim"]), tuple(map(int, card["image_shape"]))
+            conditions = Conditions.of_card(dict(card), what)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{what}: the model card lacks something ({error!r:.100})") from error
+        return cls(version, what, latent_dim, image_shape, conditions, str(card.get("weights_sha256", "")))
+
+    def noise(self, seeds: Array) -> Array | None:
+        """None: the one noise is the server's."""
+        return None
+
+    def row_bytes(self, format: Format) -> int:  # noqa: A002
+        """Four bytes for each float; two for each byte, as which TensorFlow Serving may list it."""
+        return math.prod(self.image_shape) * (4 if format == "float" else 2)
+
+    def request(self, rows: Rows, format: Format) -> tuple[str, dict[str, Array]]:  # noqa: A002
+        """See `Model.request`."""
+        if rows.noise is not None:
+            return _OF_NOISE[format], {contract.NOISE: rows.noise, **rows.conditions}
+        assert rows.seeds is not None
+        return _OF_SEEDS[format], {contract.SEEDS: rows.seeds, **rows.conditions}
+
+    def images(self, answer: Answer, format: Format) -> Array:  # noqa: A002
+        """See `Model.images`; another dtype or shape than the card's is a ModelError."""
+        name, dtype = _OUTPUTS[format], _DTYPES[format]
+        shape = (answer.rows,) if format == "png" else (answer.rows, *self.image_shape)
+        images = answer.outputs.get(name)
+        if images is None or images.dtype != dtype or images.shape != shape:
+            received = {name: f"{array.dtype} {list(array.shape)}" for name, array in answer.outputs.items()}
+            raise ModelError(
+                f"{self.what} at {answer.endpoint}: expected the output {name!r} as {dtype} {list(shape)}; "
+                f"received {received}; export the model again"
+            )
+        return images
+
+
+def check_rows(model: Model, wish: Wish) -> Rows:
+    """The rows that a wish means for this model.
+
+    Args:
+        model: The model.
+        wish: The wish.
+
+    Raises:
+        UsageError: The model does not take this.
+    """
+    if wish.noise is not None and wish.noise.shape[1] != model.latent_dim:
+        raise UsageError(
+            f"{model.what} takes noise [n, {model.latent_dim}]; received {list(wish.noise.shape)}"
+        )
+    conditions = model.conditions.resolve(
+        len(wish), model.what, classes=wish.classes, truncation=wish.truncation, codes=wish.codes
+    )
+    # Drawn through noise, an open condition would follow from the noise and not from the seed.
+    settled = wish.along or (wish.format == "float" and wish.seeds is not None)
+    option = model.conditions.open(conditions) if settled else None
+    if option is not None:
+        raise UsageError(f"{model.what} draws {option} from seeds for pixels and png alone; pass {option}=")
+    return Rows(wish.seeds, wish.noise, conditions)

@@ -1,0 +1,134 @@
+"""Drives operations in an event loop: the shell of `AsyncClient`."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, TypeVar
+
+from grpc import aio
+
+from gannet_client._connecting import channel_options, closed, credentials
+from gannet_client._effects import Call, Effect, Gather, Operation, Sleep
+from gannet_client._failures import Failure
+from gannet_client.settings import Settings
+
+T = TypeVar("T")
+
+
+class AioChannels:
+    """One channel to each endpoint, opened by the first call in each event loop.
+
+    Args:
+        settings: The client's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._users = 1
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._channels: dict[str, aio.Channel] = {}
+        self._stubs: dict[tuple[str, str], aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    def stub(self, endpoint: str, method: str) -> "aio.UnaryUnaryMultiCallable[bytes, bytes]":
+        """What calls a method with the bytes of a message; to be used in this event loop alone."""
+        loop = asyncio.get_running_loop()
+        if (
+            loop is not self._loop
+        ):  # another process, thread or `asyncio.run`: gRPC binds a channel to its loop
+            self._loop, self._channels, self._stubs = loop, {}, {}
+        if (endpoint, method) not in self._stubs:
+            if endpoint not in self._channels:
+                self._channels[endpoint] = _open(self._settings, endpoint)
+            self._stubs[endpoint, method] = self._channels[endpoint].unary_unary(method)
+        return self._stubs[endpoint, method]
+
+    def share(self) -> "AioChannels":
+        """The same, for one more user."""
+        self._users += 1
+        return self
+
+    async def release(self) -> None:
+        """Ends the connections when the last user releases them."""
+        self._users -= 1
+        if self._users == 0 and self._loop is asyncio.get_running_loop():
+            for channel in self._channels.values():
+                await channel.close()
+
+
+class Tasks:
+    """Runs operations, those side by side in tasks of their own.
+
+    Args:
+        channels: Where calls are sent.
+        parallel: How many operations run side by side.
+    """
+
+    def __init__(self, channels: AioChannels, parallel: int) -> None:
+        self._channels = channels
+        self._parallel = parallel
+        self._closed = False
+
+    async def run(self, operation: Operation[T]) -> T:
+        """The result of an operation."""
+        try:
+            effect = next(operation)
+            while True:
+                try:
+                    outcome = await self._perform(effect)
+                except BaseException as error:
+                    effect = operation.throw(error)
+                else:
+                    effect = operation.send(outcome)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def in_order(self, operations: Iterable[Operation[T]]) -> AsyncIterator[T]:
+        """The results of operations, in order; later ones are under way, and end when the iterator does."""
+        waiting = deque[asyncio.Task[T]]()
+        try:
+            for operation in operations:
+                waiting.append(asyncio.create_task(self.run(operation)))
+                if len(waiting) == self._parallel:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def share(self, parallel: int) -> "Tasks":
+        """Another one over the same connections."""
+        self._require_open()
+        return Tasks(self._channels.share(), parallel)
+
+    async def close(self) -> None:
+        """Ends the connections, unless others share them; a second time does nothing."""
+        if not self._closed:
+            self._closed = True
+            await self._channels.release()
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            self._require_open()
+            stub = self._channels.stub(effect.endpoint, effect.method)
+            try:
+                return await stub(effect.request, timeout=effect.timeout, metadata=effect.metadata)
+            except aio.AioRpcError as error:
+                return Failure.of(error)
+        if isinstance(effect, Sleep):
+            return await asyncio.sleep(effect.seconds)
+        assert isinstance(effect, Gather)
+        return [result async for result in self.in_order(effect.operations)]
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise closed()
+
+
+def _open(settings: Settings, target: str) -> aio.Channel:
+    options, interceptors = channel_options(settings, target), list(settings.interceptors)
+    if settings.tls is None:
+        return aio.insecure_channel(target, options, interceptors=interceptors)
+    return aio.secure_channel(target, credentials(settings.tls), options, interceptors=interceptors)

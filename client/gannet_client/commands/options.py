@@ -1,0 +1,181 @@
+"""Options that several commands have: which servers and which model, over which connection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from gannet_client import contract
+from gannet_client.errors import UsageError
+
+if TYPE_CHECKING:
+    from gannet_client.async_client import AsyncClient
+    from gannet_client.client import Client
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_FILE: Final = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How the servers are reached, and which model is asked.
+
+    Attributes:
+        servers: Their addresses.
+        model: The name of the model.
+        timeout: Seconds for a call.
+        tls: Whether the connection is encrypted.
+        authority: The certificates that the servers' must be signed by; None: those that gRPC brings.
+        certificate: The caller's own; None: none.
+        key: The private key of `certificate`.
+        token: Sent with each request, encrypted alone; None: none.
+    """
+
+    servers: tuple[str, ...]
+    model: str
+    timeout: float
+    tls: bool
+    authority: Path | None
+    certificate: Path | None
+    key: Path | None
+    token: str | None
+
+    def client(self, **options: Any) -> "Client":
+        """A client for all servers; `options` are further ones of `Client`."""
+        from gannet_client.client import Client
+
+        return Client(**{**self._options(), **options})
+
+    def async_client(self, **options: Any) -> "AsyncClient":
+        """An asynchronous client; otherwise as `client`."""
+        from gannet_client.async_client import AsyncClient
+
+        return AsyncClient(**{**self._options(), **options})
+
+    def _options(self) -> dict[str, Any]:
+        from gannet_client.settings import Tls
+
+        encrypted = self.tls or self.authority is not None or self.certificate is not None
+        return {
+            "target": self.servers,
+            "model": self.model,
+            "timeout": self.timeout,
+            "tls": Tls(authority=self.authority, certificate=self.certificate, key=self.key)
+            if encrypted
+            else None,
+            "token": self.token,
+        }
+
+
+_CONNECTION: Final = (
+    click.option(
+        "--server",
+        "servers",
+        multiple=True,
+        envvar="GANNET_SERVER",
+        default=[f"{contract.LOOPBACK}:{contract.GRPC_PORT}"],
+        metavar="HOST:PORT",
+        show_default=True,
+        show_envvar=True,
+        help="Where a server listens for gRPC; several serve the same.",
+    ),
+    click.option(
+        "--model",
+        envvar="GANNET_MODEL",
+        required=True,
+        metavar="NAME",
+        show_envvar=True,
+        help="The name of the served model.",
+    ),
+    click.option("--tls", is_flag=True, help="Encrypt the connection; implied by the three options below."),
+    click.option(
+        "--ca", "authority", type=_FILE, metavar="FILE", help="Who signs the servers' certificates."
+    ),
+    click.option(
+        "--cert", "certificate", type=_FILE, metavar="FILE", help="The own certificate, with --key."
+    ),
+    click.option("--key", type=_FILE, metavar="FILE", help="The private key of --cert."),
+)
+
+
+def connected(timeout: float, meaning: str) -> Callable[[_Command], _Command]:
+    """Gives a command the options of a connection, which it takes as `connection`.
+
+    A token is taken from the environment alone, GANNET_TOKEN: other users of the machine can read arguments.
+
+    Args:
+        timeout: The default of `--timeout`, in seconds.
+        meaning: What the help says of it.
+    """
+    limit = click.option(
+        "--timeout", type=float, default=timeout, metavar="SECONDS", show_default=True, help=meaning
+    )
+
+    def decorate(command: _Command) -> _Command:
+        @wraps(command)
+        def run(**given: Any) -> Any:
+            import os
+
+            names = ("servers", "model", "timeout", "tls", "authority", "certificate", "key")
+            values = {name: given.pop(name) for name in names}
+            connection = Connection(**values, token=os.environ.get("GANNET_TOKEN") or None)
+            return command(connection=connection, **given)
+
+        options = (*_CONNECTION, limit)
+        return reduce(lambda done, option: option(done), reversed(options), run)  # type: ignore[return-value]
+
+    return decorate
+
+
+def choosing(command: _Command) -> _Command:
+    """Gives a command the options that choose a version."""
+    version = click.option(
+        "--version", type=int, metavar="N", help="The version to ask, instead of the highest."
+    )
+    label = click.option("--version-label", metavar="L", help="The version to ask, by its label.")
+    return version(label(command))
+
+
+def conditioned(command: _Command) -> _Command:
+    """Gives a command the options of a model's conditions."""
+    options = (
+        click.option(
+            "--class",
+            "classes",
+            multiple=True,
+            metavar="CLASS",
+            help="Class of all images, by name or number; given as often as there are seeds, that of each.",
+        ),
+        click.option(
+            "--truncation",
+            type=float,
+            metavar="T",
+            help="How far images go from the average one: 0 to 1, 1 is off.",
+        ),
+        click.option(
+            "--codes",
+            callback=lambda _, __, text: None if text is None else parse_codes(text),
+            metavar="LIST",
+            help="The continuous codes of all images, like 0.5,-1; nan: drawn from the seed.",
+        ),
+    )
+    return reduce(lambda done, option: option(done), reversed(options), command)
+
+
+as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def parse_codes(text: str) -> list[float]:
+    """Reads codes.
+
+    >>> parse_codes("0.5,-1")
+    [0.5, -1.0]
+    """
+    try:
+        return [float(code) for code in text.split(",")]
+    except ValueError:
+        raise UsageError(f"codes {text!r} cannot be read; expected a form like 0.5,-1,nan") from None

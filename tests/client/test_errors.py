@@ -1,0 +1,144 @@
+"""What a caller is told when a call fails: the class, the line, and what the error carries."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from gannet_client import (
+    NO_RETRY,
+    AccessDenied,
+    AnswerTooLarge,
+    Client,
+    GannetError,
+    ModelError,
+    ModelNotFound,
+    RequestRejected,
+    RequestTimeout,
+    ServerOverloaded,
+    ServerUnreachable,
+)
+
+
+@pytest.fixture
+def client(target: str) -> Any:
+    with Client(target, model="digits") as client:
+        yield client
+
+
+def assert_clear(error: BaseException, *parts: str) -> None:
+    assert "\n" not in str(error)
+    for part in parts:
+        assert part in str(error)
+
+
+def test_nothing_listens(free_port: int) -> None:
+    target = f"127.0.0.1:{free_port}"
+    with Client(target, model="digits") as client, pytest.raises(ServerUnreachable) as caught:
+        client.generate(1)
+    assert_clear(caught.value, "model 'digits'", target, "no server answers")
+    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"version": 9}, ["Specific(digits, 9)", "no such model or version"]),
+        ({"version_label": "canary"}, ["no such version label", "canary"]),
+    ],
+)
+def test_an_unknown_version(client: Client, target: str, options: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ModelError) as caught:
+        client.generate(1, **options)
+    assert_clear(caught.value, "model 'digits'", target, *parts)
+    assert caught.value.exit_code == 4
+
+
+def test_an_unknown_model(target: str) -> None:
+    with Client(target, model="nope") as client:
+        for call in (lambda: client.generate(1), client.metadata, client.status, client.card):
+            with pytest.raises(ModelError, match=r"model 'nope'.*no such model or version"):
+                call()
+
+
+def test_an_unknown_signature(client: Client) -> None:
+    with pytest.raises(ModelError, match=r"has no signature 'nosig'; it has echo, other, seeded_pixels"):
+        client.predict({}, signature="nosig")
+
+
+def test_no_answer_in_time(client: Client, fake: Any, target: str) -> None:
+    fake.release.clear()
+    with pytest.raises(RequestTimeout) as caught:
+        client.generate(1, timeout=0.2)
+    assert_clear(caught.value, "model 'digits'", target, "no complete answer in time")
+    assert caught.value.exit_code == 124
+    assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "error", "advice"),
+    [
+        ("UNAVAILABLE", "The batch scheduling queue to which ... is full", ServerOverloaded, "overloaded"),
+        ("UNAVAILABLE", "Model labels does not init yet.stable", ModelNotFound, "no such model or version"),
+        ("UNAVAILABLE", "Socket closed", ServerUnreachable, "no server answers"),
+        ("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted", ServerOverloaded, "overloaded"),
+        ("UNAUTHENTICATED", "no token", AccessDenied, "check the token"),
+        ("PERMISSION_DENIED", "not you", AccessDenied, "check the token"),
+        ("INVALID_ARGUMENT", "Matrix size-incompatible:\n\t [[{{node X}}]]", RequestRejected, "refused"),
+        ("INTERNAL", "x" * 5000, RequestRejected, "refused or failed"),
+        ("FAILED_PRECONDITION", "something else", RequestRejected, "refused or failed"),
+    ],
+)
+def test_the_servers_refusals(
+    client: Client, fake: Any, target: str, code: str, text: str, error: type[GannetError], advice: str
+) -> None:
+    fake.fail_with = (grpc.StatusCode[code], text)
+    with pytest.raises(error) as caught:
+        client.with_options(retry=NO_RETRY).generate(1)
+    assert type(caught.value) is error
+    assert (caught.value.model, caught.value.endpoint, caught.value.attempts) == ("digits", target, 1)
+    assert caught.value.advice in str(caught.value)
+    assert_clear(caught.value, "model 'digits'", target, advice, code)
+    assert len(str(caught.value)) < 700
+
+
+def test_a_server_of_another_kind(start: Any) -> None:
+    target = f"127.0.0.1:{start(None).port}"
+    with Client(target, model="digits") as client, pytest.raises(RequestRejected, match="gRPC port"):
+        client.generate(1)
+
+
+def test_an_answer_larger_than_allowed(target: str, fake: Any, drawn: Any) -> None:
+    with Client(target, model="digits", max_message_bytes=1000) as client:
+        assert np.array_equal(client.generate(64, seed=0).array, drawn(range(64), 1))  # in pieces of five
+        fake.pixels = lambda seeds, _: np.zeros((len(seeds), 64, 64, 3), np.uint8)
+        with pytest.raises(AnswerTooLarge, match="raise max_message_bytes"):
+            client.generate(1)
+
+
+def test_an_answer_that_would_expand_beyond_the_limit(client: Client, fake: Any, as_listed: Any) -> None:
+    def bomb(array: np.ndarray) -> Any:
+        proto = as_listed(array)
+        proto.tensor_shape.dim[1].size = 1 << 40
+        return proto
+
+    fake.encode = bomb
+    with pytest.raises(RequestRejected, match=r"cannot be read: output 'pixels'.*expand"):
+        client.generate(1)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        lambda seeds, _: np.zeros((len(seeds), 4, 4, 1), np.float32),
+        lambda seeds, _: np.zeros((len(seeds), 4, 4), np.uint8),
+        lambda seeds, _: np.zeros((len(seeds) + 1, 4, 4, 1), np.uint8),
+    ],
+)
+def test_a_model_that_draws_something_else(client: Client, fake: Any, pixels: Any) -> None:
+    fake.pixels = pixels
+    with pytest.raises(ModelError) as caught:
+        client.generate(2)
+    assert_clear(caught.value, "model 'digits' version 1", "uint8 [2, 6, 5, 3]", "received")

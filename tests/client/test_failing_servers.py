@@ -1,0 +1,210 @@
+"""Servers that die, networks that fail, processes that fork: every call returns, and in time."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gannet_client import AsyncClient, Client, GannetError, RequestTimeout, Retry, ServerUnreachable
+from gannet_serving.engine import import_tensorflow
+from tests.client import served
+from tests.client.toxic import ToxicProxy
+
+SERVER = "from gannet_client.cli import main; main()"
+CALLS = 1000
+BOUND = 20.0
+"""Seconds in which a call with a deadline of half a second must have returned, on the slowest machine."""
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[list[tuple[str, "subprocess.Popen[str]"]]]:
+    """Three processes that serve one model: their addresses and they."""
+    import_tensorflow()
+    base = tmp_path / "digits"
+    base.mkdir()
+    served.write_version(base / "1")
+    command = [sys.executable, "-c", SERVER, "serve", str(tmp_path), "--port", "0"]
+    logs = [tmp_path.with_name(f"{tmp_path.name}-{number}.log") for number in range(3)]
+    processes = []
+    for log in logs:
+        with log.open("w") as stream:
+            processes.append(subprocess.Popen(command, stderr=stream, text=True))
+    try:
+        yield [(address_in(*pair), pair[1]) for pair in zip(logs, processes, strict=True)]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def address_in(log: Path, process: "subprocess.Popen[str]") -> str:
+    while (found := re.search(r"listening on (\S+)", log.read_text())) is None:
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    return found[1]
+
+
+def test_no_call_is_lost_with_a_server(servers: Any) -> None:
+    targets, processes = zip(*servers, strict=True)
+    with Client(targets[0], model="digits") as client:
+        reference = client.generate(CALLS, seed=0).array.astype(int)
+    with Client(targets, model="digits", timeout=60) as client:
+        killed = threading.Event()
+
+        def draw(seed: int) -> tuple[str, bool]:
+            if seed == CALLS // 3:
+                processes[1].send_signal(signal.SIGKILL)
+                processes[1].wait()
+                killed.set()
+            was_killed = killed.is_set()
+            images = client.generate(1, seed=seed)
+            assert np.abs(images.array - reference[seed]).max() <= 1
+            return images.endpoint, was_killed
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(draw, range(CALLS)))
+    assert len(answers) == CALLS
+    assert {endpoint for endpoint, late in answers if not late} == set(targets)
+    assert {endpoint for endpoint, late in answers if late} == {targets[0], targets[2]}
+
+
+@pytest.fixture
+def proxy(target: str) -> Iterator[ToxicProxy]:
+    proxy = ToxicProxy(target)
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("toxin", "kind"),
+    [
+        ("reset", ServerUnreachable),
+        ("reset_later", ServerUnreachable),
+        ("silence", (RequestTimeout, ServerUnreachable)),
+        ("stop_later", RequestTimeout),
+    ],
+)
+@pytest.mark.parametrize("fresh", [True, False], ids=["new", "connected"])
+def test_a_call_ends_in_time_whatever_the_network_does(
+    proxy: ToxicProxy, fake: Any, toxin: Any, kind: Any, fresh: bool
+) -> None:
+    with Client(proxy.target, model="digits", retry=Retry(first=0.01)) as client:
+        if not fresh:
+            client.generate(1)
+        proxy.toxin = toxin
+        if toxin in ("reset", "silence") and not fresh:
+            proxy.cut()
+        started = time.monotonic()
+        with pytest.raises(kind):
+            client.generate(64, timeout=0.5)
+        with pytest.raises(GannetError):
+            list(client.stream(1000, timeout=0.5))
+        assert time.monotonic() - started < BOUND
+        proxy.toxin = "none"
+        proxy.cut()
+        assert client.wait_ready(BOUND) == 1
+        assert len(client.generate(64, timeout=BOUND)) == 64
+
+
+def test_the_asynchronous_client_ends_in_time_too(proxy: ToxicProxy) -> None:
+    async def use() -> None:
+        async with AsyncClient(proxy.target, model="digits") as client:
+            await client.generate(1)
+            proxy.toxin = "stop_later"
+            with pytest.raises(RequestTimeout):
+                await client.generate(1000, timeout=0.5)
+            proxy.toxin = "none"
+            proxy.cut()
+            assert len(await client.generate(64, timeout=BOUND)) == 64
+
+    started = time.monotonic()
+    asyncio.run(use())
+    assert time.monotonic() - started < 2 * BOUND
+
+
+def test_delays_cost_time_alone(proxy: ToxicProxy, drawn: Any) -> None:
+    proxy.toxin = "delay"
+    with Client(proxy.target, model="digits", chunk_rows=16) as client:
+        images = client.generate(64, seed=0)
+        assert np.array_equal(images.array, drawn(range(64), 1))
+        assert images.timings.total >= min(images.timings.requests) > 0
+
+
+@pytest.mark.parametrize("toxin", ["reset", "reset_later", "silence", "stop_later"])
+def test_a_healthy_server_takes_over(target: str, proxy: ToxicProxy, drawn: Any, toxin: Any) -> None:
+    proxy.toxin = toxin
+    retry = Retry(first=0.01, attempt_timeout=1.0)
+    with Client([proxy.target, target], model="digits", retry=retry, timeout=60) as client:
+        for seed in range(12):
+            assert np.array_equal(client.generate(64, seed=seed).array, drawn(range(seed, seed + 64), 1))
+
+
+FORKED = """
+import os, sys, threading
+from gannet_client import Client
+client = Client(sys.argv[1], model="digits")
+before = client.generate(100, seed=7).array
+pid = os.fork()
+if pid == 0:
+    try:
+        same = (client.generate(100, seed=7).array == before).all()
+        client.close()
+        os._exit(0 if same else 1)
+    except BaseException:
+        os._exit(2)
+for _ in range(5):
+    assert (client.generate(100, seed=7).array == before).all()
+_, status = os.waitpid(pid, 0)
+assert (client.generate(100, seed=7).array == before).all()
+client.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_process_connects_anew(target: str) -> None:
+    # Python warns of a fork beside the threads of gRPC, which end with their process.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from gannet_client import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+with Client(sys.argv[1], model="digits", timeout=300) as client:
+    client.generate(1)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        client.generate(int(sys.argv[2]))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_an_interrupt_ends_a_call(target: str, fake: Any, count: int) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, target, str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        fake.release.clear()
+        seen = len(fake.requests)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while len(fake.requests) == seen:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+        assert process.wait(60) == 0

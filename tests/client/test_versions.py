@@ -1,0 +1,74 @@
+"""Calls of several requests: cut to what a server takes, and of one version while others come and go."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+
+from gannet_client import Client, ModelNotFound
+from gannet_serving import LocalServer
+from tests.client import served
+
+
+def close_to(images: np.ndarray, others: np.ndarray) -> bool:
+    return images.shape == others.shape and int(np.abs(images.astype(int) - others.astype(int)).max()) <= 1
+
+
+def test_more_rows_than_a_batching_server_takes(start: Any, fake: Any, drawn: Any) -> None:
+    fake.max_rows = 10
+    target = f"127.0.0.1:{start(fake).port}"
+    with Client(target, model="digits") as client:
+        for _ in range(2):
+            assert np.array_equal(client.generate(100, seed=0).array, drawn(range(100), 1))
+        sizes = [len(r.inputs["seeds"].tensor_content) // 8 for r in fake.requests if "seeds" in r.inputs]
+        assert sizes.count(64) == 1 and sizes[-10:] == [10] * 10  # remembered
+        assert [len(piece) for piece in client.stream(25)] == [10, 10, 5]
+
+
+def test_a_pinned_version_is_held_while_another_comes(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    (models / "gen").mkdir(parents=True)
+    served.write_version(models / "gen" / "1", offset=0.0)
+    with (
+        LocalServer(models) as server,
+        Client(server.target, model="gen", chunk_rows=2, parallel=2) as client,
+    ):
+        keep_all_versions(server.target, "gen", models / "gen")
+        pinned, first = client.with_options(pin=True), client.generate(40, seed=0)
+        streams = [client.stream(40, seed=0, pin=pin) for pin in (True, False)]
+        pieces = [[next(stream)] for stream in streams]
+        assert close_to(pinned.generate(8, seed=0).array, first.array[:8])
+        served.write_version(models / "gen" / "2", offset=0.5)
+        while client.wait_ready() != 2:
+            time.sleep(0.02)
+        second = client.generate(40, seed=0)
+        assert (first.version, second.version) == (1, 2) and not close_to(first.array, second.array)
+        for images in (pinned.generate(40, seed=0), client.generate(40, seed=0, version=1)):
+            assert images.version == 1 and close_to(images.array, first.array)
+        for stream, read in zip(streams, pieces, strict=True):
+            read += stream
+        assert {piece.version for piece in pieces[0]} == {1}
+        assert close_to(np.concatenate([piece.array for piece in pieces[0]]), first.array)
+        assert (pieces[1][0].version, pieces[1][-1].version) == (1, 2)
+        shutil.rmtree(models / "gen" / "1")
+        while len([status for status in client.status() if status.state == "AVAILABLE"]) > 1:
+            time.sleep(0.02)
+        with pytest.raises(ModelNotFound, match="model 'gen' version 1"):
+            pinned.generate(8, seed=0)
+        assert close_to(client.generate(40, seed=0).array, second.array)
+        pinned.close()
+
+
+def keep_all_versions(target: str, name: str, path: Path) -> None:
+    request = model_management_pb2.ReloadConfigRequest()
+    config = request.config.model_config_list.config.add(
+        name=name, base_path=str(path), model_platform="tensorflow"
+    )
+    config.model_version_policy.all.SetInParent()
+    with grpc.insecure_channel(target) as channel:
+        model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=60)
