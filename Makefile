@@ -11,7 +11,7 @@ help:
 	@echo 'make demo         train on handwritten digits, export, serve, draw 64 images into demo/'
 	@echo 'make test         all tests but those below'
 	@echo 'make conformance  what TensorFlow Serving answers: the embedded server or any other, see CONTRIBUTING.md'
-	@echo 'make test-slow    the tests that make virtual environments or take minutes'
+	@echo 'make test-slow    tests that take minutes: thousands of damaged requests, virtual environments, exhaustion'
 	@echo 'make test-docker  the tests that need a Docker engine'
 	@echo 'make test-gpu     the tests that need a GPU; says "no GPU" without one'
 	@echo 'make lint         ruff, mypy and pyright'
@@ -44,14 +44,15 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not docker and not gpu and not slow'
 
-.PHONY: test-slow
-test-slow: .venv/dev
-	$(BIN)/python -m pytest -m slow tests
-
-# Against any server: GANNET_CONFORMANCE_TARGET=host:port, and GANNET_CONFORMANCE_REST=host:port if it has REST.
+# Against any server: GANNET_CONFORMANCE_TARGET=host:port, GANNET_CONFORMANCE_REST=host:port if it has REST, and
+# GANNET_CONFORMANCE_BATCHING_TARGET=host:port for one with batching.
 .PHONY: conformance
 conformance: .venv/dev
 	$(BIN)/python -m pytest tests/conformance
+
+.PHONY: test-slow
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow tests
 
 .PHONY: test-docker
 test-docker: .venv/dev
@@ -85,6 +86,8 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/client_codec.py
 	$(BIN)/python benchmarks/client_install.py
 	$(BIN)/python benchmarks/client_overhead.py
+	$(BIN)/python benchmarks/server.py
+	$(BIN)/python benchmarks/growth.py
 
 .PHONY: dist
 dist: .venv/dev

@@ -79,7 +79,7 @@ def overhead(target: str) -> tuple[list[float], list[float]]:
         {contract.SEEDS: np.zeros(1, np.int64)},
     )
     with Client(target, model="m") as client, grpc.insecure_channel(target) as channel:
-        bare = channel.unary_unary(PREDICT)
+        bare: Callable[..., bytes] = channel.unary_unary(PREDICT)
         sides = (lambda: client.generate(seeds=[7]), lambda: bare(request, timeout=30))
         measured = [[cpu_seconds(side) for side in sides] for _ in range(TURNS + 1)][1:]
     ours, theirs = zip(*measured, strict=True)

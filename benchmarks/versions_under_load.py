@@ -32,7 +32,7 @@ def main() -> None:
             write_version(staged / str(number), number)
         (staged / "1").rename(base_path / "1")
         flags = ("--model_name=gen", f"--model_base_path={base_path}", f"--grpc_socket_path={folder}/socket")
-        with serving("--port=0", *flags) as served:
+        with serving("--port=0", f"--grpc_max_threads={CALLERS}", *flags) as served:
             seen = under_load(served.prediction, staged, base_path)
     bad = seen["wrong"] + sum(count for key, count in seen.items() if isinstance(key, grpc.StatusCode))
     calls = sum(seen.values())

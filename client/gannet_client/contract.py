@@ -75,6 +75,7 @@ SIGNATURE_DEF: Final = "signature_def"
 """The one metadata field that TensorFlow Serving knows."""
 
 GRPC_PORT: Final = 8500
+REST_PORT: Final = 8501
 LOOPBACK: Final = "127.0.0.1"
 
 

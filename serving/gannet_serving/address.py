@@ -33,8 +33,6 @@ def require_free(host: str, port: int) -> None:
         raise cannot_listen(joined(host, port), "this is no name of a host") from None
 
 
-def cannot_listen(address: str, reason: str | None, flag: str = "--port") -> UsageError:
-    """The error for an address that cannot be had; `flag` is the one that gives its port."""
-    return UsageError(
-        f"cannot listen on {address}: {reason or 'refused'}; choose another with {flag} or --host"
-    )
+def cannot_listen(address: str, reason: str | None) -> UsageError:
+    """The error for an address that cannot be had."""
+    return UsageError(f"cannot listen on {address}: {reason or 'refused'}; choose another port or --host")

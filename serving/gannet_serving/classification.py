@@ -1,62 +1,21 @@
 """Classify: labels and scores of tf.Examples."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING
-from tensorflow_serving.apis.classification_pb2 import (
-    ClassificationRequest,
-    ClassificationResponse,
-    ClassificationResult,
-)
+from tensorflow_serving.apis.classification_pb2 import ClassificationResult
 
 from gannet_client.codec import Array
-from gannet_client.contract import SERVING_DEFAULT
-from gannet_serving.examples import (
-    INPUTS,
-    count_examples,
-    named_signature,
-    require_dtype,
-    run_examples,
-    shape_text,
-)
+from gannet_serving.examples import INPUTS, require_dtype, shape_text
 from gannet_serving.options import ServerOptions
-from gannet_serving.signatures import CLASSIFY_METHOD, dump
+from gannet_serving.signatures import CLASSIFY_METHOD, Signature, dump
 from gannet_serving.status import invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 CLASSES = "classes"
 SCORES = "scores"
-_DEFAULTS = ServerOptions()
 
 
-def run_classify(
-    session: "ModelSession", request: ClassificationRequest, options: ServerOptions = _DEFAULTS
-) -> ClassificationResponse:
-    """Answers a request on one version; the caller fills in which version that was.
-
-    Args:
-        session: The version.
-        request: Its ModelSpec counts as far as the signature goes.
-        options: Tell how signatures are checked.
-
-    Raises:
-        StatusError: The signature does not classify, the examples or its outputs are wrong, or an op failed.
-    """
-    spec = request.model_spec
-    signature = named_signature(session, spec)
-    feed, fetches = classification_tensors(signature, options)
-    arrays = run_examples(session, request.input, feed, fetches)
-    response = ClassificationResponse()
-    response.model_spec.name = spec.name
-    response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT
-    response.result.CopyFrom(classification(signature, arrays, count_examples(request.input)))
-    return response
-
-
-def classification_tensors(signature: Any, options: ServerOptions) -> tuple[str, list[str]]:
+def classification_tensors(signature: Signature, options: ServerOptions) -> tuple[str, list[str]]:
     """The tensor to feed, and those to fetch: classes, scores or both.
 
     Raises:
@@ -82,7 +41,7 @@ def classification_tensors(signature: Any, options: ServerOptions) -> tuple[str,
     return signature.inputs[INPUTS].name, fetches
 
 
-def classification(signature: Any, arrays: Mapping[str, Array], count: int) -> ClassificationResult:
+def classification(signature: Signature, arrays: Mapping[str, Array], count: int) -> ClassificationResult:
     """The outputs of a run as a message.
 
     Args:
@@ -113,7 +72,9 @@ def classification(signature: Any, arrays: Mapping[str, Array], count: int) -> C
     return result
 
 
-def _output(signature: Any, arrays: Mapping[str, Array], alias: str, dtype: int, count: int) -> Array | None:
+def _output(
+    signature: Signature, arrays: Mapping[str, Array], alias: str, dtype: int, count: int
+) -> Array | None:
     if alias not in signature.outputs:
         return None
     array = arrays[signature.outputs[alias].name]

@@ -1,7 +1,7 @@
 """What Classify, Regress and MultiInference share: tf.Examples in, one run, float or string tensors out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,16 +10,16 @@ from tensorflow_serving.apis.input_pb2 import Input
 
 from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.callers import UNHURRIED, Caller
+from gannet_serving.loaded import LoadedModel
+from gannet_serving.signatures import Signature
 from gannet_serving.status import invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 INPUTS = "inputs"
 
 
 def run_examples(
-    session: "ModelSession", examples: Input, feed: str, fetches: Sequence[str]
+    session: LoadedModel, examples: Input, feed: str, fetches: Sequence[str], call: Caller = UNHURRIED
 ) -> dict[str, Array]:
     """Computes tensors from the examples of a request.
 
@@ -28,6 +28,7 @@ def run_examples(
         examples: tf.Examples; a context goes before each of them.
         feed: Name of the tensor that takes them, serialized: string [B].
         fetches: Names of the tensors to compute.
+        call: On whose behalf.
 
     Returns:
         An array for each name in `fetches`.
@@ -40,7 +41,7 @@ def run_examples(
         raise invalid("Input is empty.")
     batch = np.empty(len(serialized), object)
     batch[:] = serialized
-    return dict(zip(fetches, session.run({feed: batch}, fetches), strict=True))
+    return dict(zip(fetches, session.run({feed: batch}, fetches, call), strict=True))
 
 
 def count_examples(examples: Input) -> int:
@@ -49,8 +50,8 @@ def count_examples(examples: Input) -> int:
     return len(getattr(examples, kind).examples) if kind else 0
 
 
-def named_signature(session: "ModelSession", spec: Any) -> Any:
-    """The SignatureDef that a ModelSpec names, for Classify and Regress.
+def named_signature(session: LoadedModel, spec: Any) -> Signature:
+    """The signature that a ModelSpec names, for Classify and Regress.
 
     Raises:
         StatusError: There is none; the text differs from that of Predict.

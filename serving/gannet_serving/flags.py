@@ -31,13 +31,6 @@ IGNORED = {
 }
 """Flags that TensorFlow Serving has and that cannot mean anything here, with their defaults."""
 
-_WITHOUT_EFFECT = (
-    "batching_parameters_file",
-    "enable_batching",
-    "enable_per_model_batching_parameters",
-    "monitoring_config_file",
-)
-"""Options that are checked as TensorFlow Serving checks them; nothing else comes of them."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _log = logging.getLogger(__name__)
 
@@ -84,14 +77,13 @@ def read(values: dict[str, Any]) -> ServerOptions:
     known = {option.name: values[option.name] for option in fields(ServerOptions)}
     for name in [name for name in known if name.endswith("_file") and known[name]]:
         _require_readable(name, known[name])
-    if known["ssl_config_file"]:
-        raise UsageError("--ssl_config_file: this server has no TLS, and does not serve in the clear instead")
-    return ServerOptions(**{**known, "port": known["port"] or None})
+    ports = {name: known[name] or None for name in ("port", "rest_api_port")}
+    return ServerOptions(**{**known, **ports})
 
 
 def warn_of_ignored(context: click.Context) -> None:
     """Logs a line for each flag that was given and has no effect."""
-    for name in sorted({*IGNORED, *_WITHOUT_EFFECT}):
+    for name in sorted(IGNORED):
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         default = IGNORED.get(name, "" if name.endswith("_file") else False)
         if given and context.params[name] != default:
@@ -106,7 +98,7 @@ def _require_readable(name: str, path: str) -> None:
 
 
 def _flag(option: "Field[Any]") -> click.Option:
-    return _make(option.name, option.default, help=option.metadata["help"])
+    return _make(option.name, option.metadata["flag"], help=option.metadata["help"])
 
 
 def _make(name: str, default: Any, **settings: Any) -> click.Option:

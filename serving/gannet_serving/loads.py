@@ -5,20 +5,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
+from gannet_serving.loaded import Loader
 from gannet_serving.processor import advice, read_cpuinfo
 from gannet_serving.servables import Servable, Servables, Work, at_once
 from gannet_serving.status import StatusError
+from gannet_serving.versions import Version
 
 if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
+    from gannet_serving.monitoring.tensorflow_serving import LoadMetrics
 
-Loader = Callable[[Path], "ModelSession"]
-"""Turns a version's directory into a session that is ready for requests. May raise anything."""
 _log = logging.getLogger(__name__)
 
 
@@ -33,6 +32,7 @@ class Loads:
         slots: AbstractContextManager[object] = nullcontext(),  # noqa: B008
         retries: int = 0,
         interval: float = 0.0,
+        metrics: "LoadMetrics | None" = None,
     ) -> None:
         """Loads nothing yet.
 
@@ -42,12 +42,14 @@ class Loads:
             slots: Held during each single try, to bound how many there are at a time.
             retries: How often a version is tried again.
             interval: Seconds between two tries.
+            metrics: Counts the tries.
         """
         self._load = load
         self._start = start
         self._slots = slots
         self._retries = retries
         self._interval = interval
+        self._metrics = metrics
 
     def begin(self, servables: Servables, servable: Servable) -> None:
         """Brings `servable` from START to AVAILABLE or END; returns at once if `start` does."""
@@ -77,14 +79,20 @@ class Loads:
             servables.loading(servable)
             begin = time.monotonic()
             try:
-                session = self._load(servable.path)
+                session = self._load(Version(servables.model, servable.number, servable.path))
             except Exception as error:  # whatever it is, it concerns this version alone
+                self._count(servable, begin, is_good=False)
                 return _as_failure(error)
+        self._count(servable, begin, is_good=True)
         servables.available(servable, session)
         _log.info("%s: AVAILABLE in %.1f s", name, time.monotonic() - begin)
         if slow := advice(servable.path, read_cpuinfo()):
             _log.warning("%s: %s", name, slow)
         return None
+
+    def _count(self, servable: Servable, begin: float, *, is_good: bool) -> None:
+        if self._metrics:
+            self._metrics.loaded(str(servable.path), time.monotonic() - begin, is_good=is_good)
 
 
 def _as_failure(error: Exception) -> StatusError:

@@ -16,7 +16,6 @@ from gannet_serving.sources import Directory
 from gannet_serving.versions import find_models
 
 if TYPE_CHECKING:
-    from gannet_serving.rest.server import RestServer
     from gannet_serving.server import ModelServer
 
 _GRACE_SECONDS = 5.0
@@ -63,7 +62,7 @@ class LocalServer:
         directory = Path(models).absolute()
         wanted = _require_models(directory)
         self.target, self.rest_url = "", ""
-        self._servers: list[ModelServer | RestServer] = []
+        self._server: ModelServer | None = None
         given = replace(options or ServerOptions(), max_num_load_retries=0)
         self._manager: ModelManager | None = ModelManager(Directory(directory, every=_POLL_SECONDS), given)
         self._manager.start()
@@ -80,8 +79,8 @@ class LocalServer:
         manager, self._manager = self._manager, None
         if manager is None:
             return
-        for server in self._servers:
-            server.stop(_GRACE_SECONDS)
+        if self._server:
+            self._server.stop(_GRACE_SECONDS)
         manager.stop(_GRACE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -97,19 +96,14 @@ class LocalServer:
 
     def _listen(self, manager: ModelManager, options: ServerOptions, rest: bool) -> None:
         import_tensorflow()
-        from gannet_serving.rest.server import RestServer
         from gannet_serving.server import ModelServer
 
-        here = replace(options, host=LOOPBACK, port=0, grpc_socket_path="", rest_api_port=0)
+        here = replace(options, host=LOOPBACK, port=0, grpc_socket_path="", rest_api_port=0 if rest else None)
         server = ModelServer(manager, here)
         server.start()
-        self._servers.append(server)
+        self._server = server
         self.target = server.address
-        if rest:
-            rest_server = RestServer(manager, here)
-            rest_server.start()
-            self._servers.append(rest_server)
-            self.rest_url = f"http://{rest_server.address}/v1"
+        self.rest_url = f"http://{server.rest_address}/v1" if rest else ""
 
 
 def _require_models(directory: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from gannet_client.errors import UsageError
+from gannet_serving.batching.batcher import Batcher
 from gannet_serving.config import (
     Models,
     checked_labels,
@@ -18,21 +19,25 @@ from gannet_serving.config import (
 from gannet_serving.crew import Crew, start_thread
 from gannet_serving.engine import loader
 from gannet_serving.follower import Complaint
-from gannet_serving.loads import Loader
+from gannet_serving.loaded import LoadedModel, Loader
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
 from gannet_serving.sources import Source
 from gannet_serving.status import StatusError, invalid
 
 if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
+    from gannet_serving.monitoring.metrics import Metrics
 
 _PATIENCE_SECONDS = 1.0
 """How long a reload waits before it asks again whether its caller still does."""
 
 
 class ModelManager:
-    """Keeps the models of a configuration in step with their directories, and finds versions for requests."""
+    """Keeps the models of a configuration in step with their directories, and finds versions for requests.
+
+    Attributes:
+        metrics: Counts what happens, where the options ask for that.
+    """
 
     def __init__(
         self, source: Source, options: ServerOptions | None = None, *, load: Loader | None = None
@@ -42,12 +47,18 @@ class ModelManager:
         Args:
             source: Tells the configuration.
             options: How versions are looked for and loaded; by default as TensorFlow Serving does.
-            load: Turns a version's directory into a session; by default as `options` ask for.
+            load: Loads a version; by default as `options` ask for.
+
+        Raises:
+            UsageError: The configuration of the metrics, or the parameters of batching, are refused.
         """
         options = options or ServerOptions()
         self._source = source
         self._labels_may_wait = options.allow_version_labels_for_unavailable_models
-        self._crew = Crew(options, load or loader(options))
+        self.metrics = _metrics(options)
+        loads = self.metrics.loads if self.metrics else None
+        load = load or loader(options, _batcher(options, self.metrics), loads)
+        self._crew = Crew(options, load, loads)
         self._configuring = RLock()
         self._config: Models = {}
         self._labels: dict[tuple[str, str], int] = {}
@@ -64,7 +75,7 @@ class ModelManager:
         """
         self._first = self._take(self._read_source(), is_first=True)
         if self._source.every:
-            start_thread(self._follow_source)
+            start_thread("follow-models", self._follow_source)
 
     def wait_until_settled(self, timeout: float | None = None) -> bool:
         """Waits until each model named at first has a version that is AVAILABLE or none that can be.
@@ -127,13 +138,25 @@ class ModelManager:
                 ] or [f"{{{{name: {name}}} due to error: it has no versions}}, "]
         return texts
 
-    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, ModelSession]]":
+    def lease(self, name: str, number: int | None) -> "AbstractContextManager[tuple[int, LoadedModel]]":
         """Holds version `number` of model `name` (None: the latest) in memory for one request.
 
         Raises:
             StatusError: There is no such model, or the version is not AVAILABLE.
         """
         return self._crew.lease(name, number)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is, or was, a model of that name."""
+        return self._crew.knows(name)
+
+    def is_available(self, name: str) -> bool:
+        """Whether model `name` has a version that is AVAILABLE."""
+        return self._crew.is_available(name)
+
+    def when_changed(self, call: Callable[[], None]) -> None:
+        """Has `call` called after each change of any version's state; it must return at once."""
+        self._crew.when_changed(call)
 
     def labelled(self, name: str, label: str) -> int:
         """The version of model `name` that bears `label`.
@@ -183,3 +206,21 @@ class ModelManager:
                 except (StatusError, UsageError) as error:
                     if not self._stopping.is_set():
                         self._complaint.about(f"the configuration in force stays: {error}")
+
+
+def _batcher(options: ServerOptions, metrics: "Metrics | None") -> Batcher | None:
+    if not options.enable_batching:
+        return None
+    if metrics is None:
+        return Batcher(options)
+    batcher = Batcher(options, metrics.batched)
+    metrics.watch_queues(batcher.queue_lengths)
+    return batcher
+
+
+def _metrics(options: ServerOptions) -> "Metrics | None":
+    if not options.monitoring_config_file:
+        return None
+    from gannet_serving.monitoring.metrics import read_metrics
+
+    return read_metrics(options.monitoring_config_file)

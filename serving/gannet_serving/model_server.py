@@ -24,12 +24,13 @@ def _main(context: click.Context, /, **values: Any) -> int:
     loaded. As long as a base path is missing or has no versions, the server waits for one to come; if none of
     a model's versions can be loaded, it ends with exit code 4.
     """
-    from gannet_serving.process import configure_logging, require_libraries, run
+    from gannet_serving.logs import configure_logging
+    from gannet_serving.process import require_libraries, run
 
     options = read(values)
     source = _source(options)
     require_libraries()
-    configure_logging()
+    configure_logging(options.log_format)
     warn_of_ignored(context)
 
     from gannet_serving.manager import ModelManager

@@ -4,10 +4,10 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, 
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 from tensorflow_serving.apis.status_pb2 import StatusProto
 
+from gannet_serving.callers import Caller
 from gannet_serving.config_proto import read_config
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import require_model_spec
-from gannet_serving.rpc import Call
 from gannet_serving.status import invalid, not_found
 
 
@@ -17,7 +17,7 @@ class ModelService:
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    def get_model_status(self, request: GetModelStatusRequest, context: Call) -> GetModelStatusResponse:
+    def get_model_status(self, request: GetModelStatusRequest, context: Caller) -> GetModelStatusResponse:
         """Tells the state of one version, or of all that were ever wanted; a label is ignored."""
         spec = require_model_spec(request)
         statuses = self._manager.statuses(spec.name)
@@ -35,7 +35,7 @@ class ModelService:
             entry.status.error_message = failure.message if failure else ""
         return response
 
-    def handle_reload_config(self, request: ReloadConfigRequest, context: Call) -> ReloadConfigResponse:
+    def handle_reload_config(self, request: ReloadConfigRequest, context: Caller) -> ReloadConfigResponse:
         """Replaces the configuration; answers once the models that are new in it can be asked."""
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid(

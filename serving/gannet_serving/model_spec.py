@@ -1,13 +1,12 @@
 """What every request begins with: a ModelSpec, resolved to a version in memory."""
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gannet_serving.calls import Call
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.manager import ModelManager
 from gannet_serving.status import invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 
 def require_model_spec(request: Any) -> Any:
@@ -21,7 +20,7 @@ def require_model_spec(request: Any) -> Any:
     return request.model_spec
 
 
-def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int, ModelSession]]":
+def lease(manager: ModelManager, spec: Any, call: Call) -> "AbstractContextManager[tuple[int, LoadedModel]]":
     """Holds the version that `spec` asks for, by number, label or as the latest, in memory for one request.
 
     Raises:
@@ -29,6 +28,8 @@ def lease(manager: ModelManager, spec: Any) -> "AbstractContextManager[tuple[int
     """
     if not spec.name:
         raise invalid("ModelSpec has no name specified.")
+    if manager.knows(spec.name):
+        call.model = spec.name
     choice = spec.WhichOneof("version_choice")
     if choice == "version_label":
         return manager.lease(spec.name, manager.labelled(spec.name, spec.version_label))

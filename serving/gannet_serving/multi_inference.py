@@ -1,21 +1,18 @@
 """MultiInference: several signatures that classify or regress, on the same tf.Examples in one run."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import grpc
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
 
 from gannet_client.contract import SERVING_DEFAULT
-from gannet_serving.classification import classification, classification_tensors
+from gannet_serving.callers import UNHURRIED, Caller
+from gannet_serving.example_kinds import KINDS, Kind
 from gannet_serving.examples import count_examples, run_examples
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
-from gannet_serving.regression import regression, regression_tensors
-from gannet_serving.signatures import CLASSIFY_METHOD, REGRESS_METHOD
+from gannet_serving.signatures import Signature
 from gannet_serving.status import StatusError, invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _DEFAULTS = ServerOptions()
 
@@ -25,14 +22,17 @@ class _Task:
     """One result that is asked for."""
 
     key: str
-    signature: Any
-    classifies: bool
+    signature: Signature
+    kind: Kind
     feed: str
     fetches: list[str]
 
 
 def run_multi_inference(
-    session: "ModelSession", request: MultiInferenceRequest, options: ServerOptions = _DEFAULTS
+    session: LoadedModel,
+    request: MultiInferenceRequest,
+    options: ServerOptions = _DEFAULTS,
+    call: Caller = UNHURRIED,
 ) -> MultiInferenceResponse:
     """Answers a request on one version; the caller fills in which version that was.
 
@@ -40,27 +40,25 @@ def run_multi_inference(
         session: The version.
         request: The ModelSpecs of its tasks count as far as the signatures go.
         options: Tell how signatures are checked.
+        call: On whose behalf.
 
     Raises:
         StatusError: A task is wrong or does not fit the others, or an op failed.
     """
     tasks = _tasks(session, request, options)
     fetches = sorted({name for task in tasks for name in task.fetches})
-    arrays = run_examples(session, request.input, tasks[0].feed, fetches)
+    arrays = run_examples(session, request.input, tasks[0].feed, fetches, call)
     count = count_examples(request.input)
     response = MultiInferenceResponse()
     for task in tasks:
         result = response.results.add()
         result.model_spec.name = request.tasks[0].model_spec.name
         result.model_spec.signature_name = task.key
-        if task.classifies:
-            result.classification_result.CopyFrom(classification(task.signature, arrays, count))
-        else:
-            result.regression_result.CopyFrom(regression(task.signature, arrays, count))
+        getattr(result, task.kind.result_field).CopyFrom(task.kind.result(task.signature, arrays, count))
     return response
 
 
-def _tasks(session: "ModelSession", request: MultiInferenceRequest, options: ServerOptions) -> list[_Task]:
+def _tasks(session: LoadedModel, request: MultiInferenceRequest, options: ServerOptions) -> list[_Task]:
     tasks: list[_Task] = []
     for message in request.tasks:
         spec = message.model_spec
@@ -79,9 +77,8 @@ def _tasks(session: "ModelSession", request: MultiInferenceRequest, options: Ser
     return tasks
 
 
-def _task(key: str, signature: Any, method: str, options: ServerOptions) -> _Task:
-    if method not in (CLASSIFY_METHOD, REGRESS_METHOD):
+def _task(key: str, signature: Signature, method: str, options: ServerOptions) -> _Task:
+    if method not in KINDS:
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {method}")
-    tensors = classification_tensors if method == CLASSIFY_METHOD else regression_tensors
-    feed, fetches = tensors(signature, options)
-    return _Task(key, signature, method == CLASSIFY_METHOD, feed, fetches)
+    feed, fetches = KINDS[method].tensors(signature, options)
+    return _Task(key, signature, KINDS[method], feed, fetches)

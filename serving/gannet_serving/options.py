@@ -12,11 +12,15 @@ _MANY = 2**31 - 1
 
 
 def _flag(default: Any, text: str, *, bounds: tuple[int, int] | None = None) -> Any:
-    return field(default=default, metadata={"help": text, "bounds": bounds})
+    return field(default=default, metadata={"help": text, "bounds": bounds, "flag": default})
 
 
 def _count(default: int, text: str, *, lowest: int = 0, highest: int = _MANY) -> Any:
     return _flag(default, text, bounds=(lowest, highest))
+
+
+def _port(default: int | None, text: str) -> Any:
+    return field(default=default, metadata={"help": text, "bounds": (0, 65535), "flag": default or 0})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +34,18 @@ class ServerOptions:
     5
     """
 
-    port: int | None = _count(
-        GRPC_PORT, "TCP port for gRPC; 0 for none, then with --grpc_socket_path.", highest=65535
-    )
-    """None for no TCP port, 0 for any that is free: the command line maps its 0 to None."""
+    # Of a port None means that there is none, 0 any that is free: the command line maps its 0 to None.
+    port: int | None = _port(GRPC_PORT, "TCP port for gRPC; 0 for none, then with --grpc_socket_path.")
     host: str = _flag(LOOPBACK, "Address of the interface to listen on.")
     grpc_socket_path: str = _flag("", "UNIX socket for gRPC, besides the port.")
     grpc_channel_arguments: str = _flag("", "Arguments for the gRPC server: KEY=VALUE,KEY=VALUE.")
-    grpc_max_threads: int = _count(_THREADS, "How many calls are worked on at once; others wait.", lowest=1)
-    rest_api_port: int = _count(0, "TCP port for REST; 0 for none.", highest=65535)
-    rest_api_num_threads: int = _count(_THREADS, "How many REST requests are worked on at once.", lowest=1)
+    grpc_max_threads: int = _count(
+        _THREADS, "How many calls are computed at once; more are refused.", lowest=1
+    )
+    rest_api_port: int | None = _port(None, "TCP port for REST and metrics; 0 for none.")
+    rest_api_num_threads: int = _count(
+        _THREADS, "How many REST requests are computed at once; more are refused.", lowest=1
+    )
     rest_api_timeout_in_ms: int = _count(30_000, "How long a REST request may take.", lowest=1)
 
     model_name: str = _flag("default", "The name that requests use for the model of --model_base_path.")
@@ -82,13 +88,17 @@ class ServerOptions:
     enable_batching: bool = _flag(False, "Merge requests.")
     batching_parameters_file: str = _flag("", "How to merge them: BatchingParameters in text form.")
     enable_per_model_batching_parameters: bool = _flag(False, "Look for those in each version's directory.")
-    monitoring_config_file: str = _flag("", "A MonitoringConfig in text form.")
-    ssl_config_file: str = _flag("", "An SSLConfig in text form.")
+    monitoring_config_file: str = _flag("", "Metrics for Prometheus: a MonitoringConfig in text form.")
+    ssl_config_file: str = _flag("", "TLS for gRPC: an SSLConfig in text form.")
+    log_format: str = _flag("text", "Form of the log on stderr: text or json.")
+    access_log: bool = _flag(False, "Log a line for each request.")
 
     def __post_init__(self) -> None:
         """Refuses what TensorFlow Serving refuses, and what would make it wait for ever."""
         self._require_an_address()
         self._require_ranges()
+        if self.log_format not in ("text", "json"):
+            raise UsageError(f"--log_format: expected text or json, received {self.log_format}")
         _parse_channel_arguments(self.grpc_channel_arguments)
         if self.batching_parameters_file and not self.enable_batching:
             raise UsageError(

@@ -1,31 +1,34 @@
 """Predict: one signature of a model, run on a request's tensors."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from gannet_client.contract import SERVING_DEFAULT
+from gannet_serving.callers import UNHURRIED, Caller
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.options import ServerOptions
 from gannet_serving.signatures import (
     CLASSIFY_METHOD,
     PREDICT_METHOD,
     REGRESS_METHOD,
+    Signature,
     input_tensors,
     output_tensors,
 )
 from gannet_serving.status import StatusError
 from gannet_serving.tensors import to_proto
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 _DEFAULTS = ServerOptions()
 
 
 def run_predict(
-    session: "ModelSession", request: PredictRequest, options: ServerOptions = _DEFAULTS
+    session: LoadedModel,
+    request: PredictRequest,
+    options: ServerOptions = _DEFAULTS,
+    call: Caller = UNHURRIED,
 ) -> PredictResponse:
     """Answers a request on one version; the caller fills in which version that was.
 
@@ -33,6 +36,7 @@ def run_predict(
         session: The version.
         request: Its ModelSpec counts as far as the signature goes.
         options: Tell how signatures are checked and tensors are written.
+        call: On whose behalf.
 
     Raises:
         StatusError: Request and signature do not fit, or an op failed.
@@ -45,7 +49,7 @@ def run_predict(
     check_method(signature, options)
     feeds = input_tensors(signature, request.inputs)
     fetches = output_tensors(signature, request.output_filter)
-    arrays = session.run(feeds, list(fetches.values()))
+    arrays = session.run(feeds, list(fetches.values()), call)
     response = PredictResponse()
     response.model_spec.name = spec.name
     response.model_spec.signature_name = key
@@ -54,7 +58,7 @@ def run_predict(
     return response
 
 
-def check_method(signature: Any, options: ServerOptions) -> None:
+def check_method(signature: Signature, options: ServerOptions) -> None:
     """Refuses, where that is asked for, a signature whose method Predict does not know.
 
     Raises:

@@ -1,21 +1,18 @@
 """Runs again what a PredictionLog says was asked."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
-from gannet_serving.classification import run_classify
+from gannet_serving.example_kinds import run_classify, run_regress
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.multi_inference import run_multi_inference
 from gannet_serving.predict import run_predict
-from gannet_serving.regression import run_regress
 from gannet_serving.status import StatusError
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
-
-def run_log(session: "ModelSession", log: Any) -> None:
+def run_log(session: LoadedModel, log: Any) -> None:
     """Runs the request of a PredictionLog; its answer, model name and version do not matter.
 
     Raises:
@@ -28,7 +25,7 @@ def run_log(session: "ModelSession", log: Any) -> None:
     _RUN[kind](session, getattr(log, kind).request)
 
 
-_RUN: dict[str, Callable[["ModelSession", Any], Any]] = {
+_RUN: dict[str, Callable[[LoadedModel, Any], Any]] = {
     "predict_log": run_predict,
     "classify_log": run_classify,
     "regress_log": run_regress,

@@ -1,25 +1,29 @@
 """A server as a process: its log, its signals, its life from the first load to the last request."""
 
-import faulthandler
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from gannet_client.errors import UsageError
 from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
+from gannet_serving.logs import flush_log
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
+from gannet_serving.tls import server_credentials, warn_if_exposed
 
 _GRACE_SECONDS = 8.0
 """Time for running requests after a signal: less than the 10 seconds after which `docker stop` kills."""
 _LAST_WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.1
-_INTERRUPTED = 130
+INTERRUPTED = 130
+_FILES = 65536
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +39,6 @@ def require_libraries() -> None:
     )
 
 
-def configure_logging() -> None:
-    """Sends the log to stderr, one line per event, and the Python stack there should the process crash.
-
-    The stream is a copy of stderr, because the original is muted while TensorFlow is imported.
-    """
-    stream = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    logging.basicConfig(stream=stream, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("gannet_serving").setLevel(logging.INFO)
-    faulthandler.enable(stream)
-
-
 class StopSignal:
     """SIGTERM or SIGINT: the first asks for an orderly end, a second one ends the process at once.
 
@@ -53,8 +46,14 @@ class StopSignal:
         number: The signal that came; None before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_words: Callable[[], object] = lambda: None) -> None:
+        """Takes the signals from now on.
+
+        Args:
+            last_words: Called before the process ends at once.
+        """
         self.number: int | None = None
+        self._last_words = last_words
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
@@ -69,6 +68,7 @@ class StopSignal:
 
     def _handle(self, number: int, frame: object) -> None:
         if self.number is not None:
+            self._last_words()
             os._exit(128 + number)
         self.number = number
 
@@ -78,7 +78,7 @@ def run(
     options: ServerOptions,
     *,
     settled: Callable[[], None] = lambda: None,
-    ready: Callable[[str], None] = lambda address: None,
+    ready: Callable[[str, str], None] = lambda address, rest_address: None,
 ) -> int:
     """Serves the models of `manager` until SIGTERM or SIGINT comes and what runs then has ended.
 
@@ -89,7 +89,7 @@ def run(
         manager: The models; started and stopped here.
         options: Where to listen, and all else that the server is to do.
         settled: Called before the port is opened; may raise to call it off.
-        ready: Called with `HOST:PORT` once the port is open.
+        ready: Called once the ports are open, with `HOST:PORT` of gRPC and that of REST, which may be empty.
 
     Returns:
         The exit code: 0 after SIGTERM, 130 after SIGINT. When work is left that cannot be interrupted (a
@@ -99,8 +99,26 @@ def run(
         UsageError: The port cannot be opened, or the configuration of the models is refused.
     """
     stop = StopSignal()
-    if options.port is not None:
-        require_free(options.host, options.port)
+    try:
+        _raise_file_limit()
+        _require_what_is_needed(options)
+        ended = _run(stop, manager, options, settled, ready)
+    finally:
+        flush_log()
+    code = INTERRUPTED if stop.number == signal.SIGINT else 0
+    if not ended:
+        os._exit(code)
+    return code
+
+
+def _run(
+    stop: StopSignal,
+    manager: ModelManager,
+    options: ServerOptions,
+    settled: Callable[[], None],
+    ready: Callable[[str, str], None],
+) -> bool:
+    """Returns whether everything has ended."""
     _start(manager)
     try:
         while stop.number is None and not manager.wait_until_settled(_POLL_SECONDS):
@@ -112,10 +130,28 @@ def run(
             _log.info("stopping before the models were loaded")
     finally:
         ended = manager.stop(timeout=_LAST_WAIT_SECONDS)
-    code = _INTERRUPTED if stop.number == signal.SIGINT else 0
-    if not ended:
-        os._exit(code)
-    return code
+    return ended
+
+
+def _raise_file_limit() -> None:
+    """Each connection takes a file: the usual 1,024 of a shell are fewer than there may be idle callers."""
+    current, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if current != resource.RLIM_INFINITY and current < wanted:
+        with suppress(OSError, ValueError):  # some systems have a further limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _require_what_is_needed(options: ServerOptions) -> None:
+    """Notices at once what would otherwise fail only when the models are loaded."""
+    for port in (options.port, options.rest_api_port):
+        if port is not None:
+            require_free(options.host, port)
+    if options.ssl_config_file:
+        server_credentials(options.ssl_config_file)
+        warn_if_exposed(options.ssl_config_file)
+    if options.monitoring_config_file and options.rest_api_port is None:
+        _log.warning("--monitoring_config_file has no effect without --rest_api_port, where metrics are told")
 
 
 def _start(manager: ModelManager) -> None:
@@ -126,7 +162,7 @@ def _start(manager: ModelManager) -> None:
 
 
 def _answer_until(
-    stop: StopSignal, manager: ModelManager, options: ServerOptions, ready: Callable[[str], None]
+    stop: StopSignal, manager: ModelManager, options: ServerOptions, ready: Callable[[str, str], None]
 ) -> None:
     import_tensorflow()
     from gannet_serving.server import ModelServer
@@ -134,7 +170,7 @@ def _answer_until(
     server = ModelServer(manager, options)
     server.start()
     _log.info("listening on %s", server.address)
-    ready(server.address)
+    ready(server.address, server.rest_address)
     stop.wait()
     _log.info("stopping; running requests have %.0f s to end", _GRACE_SECONDS)
     server.stop(_GRACE_SECONDS)

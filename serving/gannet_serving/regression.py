@@ -1,57 +1,20 @@
 """Regress: one number for each tf.Example."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from tensorflow.core.framework.types_pb2 import DT_FLOAT
-from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse, RegressionResult
+from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
 from gannet_client.codec import Array
-from gannet_client.contract import SERVING_DEFAULT
-from gannet_serving.examples import (
-    INPUTS,
-    count_examples,
-    named_signature,
-    require_dtype,
-    run_examples,
-    shape_text,
-)
+from gannet_serving.examples import INPUTS, require_dtype, shape_text
 from gannet_serving.options import ServerOptions
-from gannet_serving.signatures import REGRESS_METHOD, dump
+from gannet_serving.signatures import REGRESS_METHOD, Signature, dump
 from gannet_serving.status import invalid
 
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
-
 OUTPUTS = "outputs"
-_DEFAULTS = ServerOptions()
 
 
-def run_regress(
-    session: "ModelSession", request: RegressionRequest, options: ServerOptions = _DEFAULTS
-) -> RegressionResponse:
-    """Answers a request on one version; the caller fills in which version that was.
-
-    Args:
-        session: The version.
-        request: Its ModelSpec counts as far as the signature goes.
-        options: Tell how signatures are checked.
-
-    Raises:
-        StatusError: The signature does not regress, the examples or its output are wrong, or an op failed.
-    """
-    spec = request.model_spec
-    signature = named_signature(session, spec)
-    feed, fetches = regression_tensors(signature, options)
-    arrays = run_examples(session, request.input, feed, fetches)
-    response = RegressionResponse()
-    response.model_spec.name = spec.name
-    response.model_spec.signature_name = spec.signature_name or SERVING_DEFAULT
-    response.result.CopyFrom(regression(signature, arrays, count_examples(request.input)))
-    return response
-
-
-def regression_tensors(signature: Any, options: ServerOptions) -> tuple[str, list[str]]:
+def regression_tensors(signature: Signature, options: ServerOptions) -> tuple[str, list[str]]:
     """The tensor to feed, and the one to fetch.
 
     Raises:
@@ -72,7 +35,7 @@ def regression_tensors(signature: Any, options: ServerOptions) -> tuple[str, lis
     return signature.inputs[INPUTS].name, [signature.outputs[OUTPUTS].name]
 
 
-def regression(signature: Any, arrays: Mapping[str, Array], count: int) -> RegressionResult:
+def regression(signature: Signature, arrays: Mapping[str, Array], count: int) -> RegressionResult:
     """The output of a run as a message.
 
     Args:

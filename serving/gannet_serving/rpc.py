@@ -2,34 +2,33 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from gannet_serving.calls import Call, GrpcCall, Recorders, record
 from gannet_serving.status import StatusError, truncated
 
 _log = logging.getLogger(__name__)
 
 
-class Call(Protocol):
-    """What a method knows of the call it answers: `grpc.ServicerContext` is one."""
-
-    def time_remaining(self) -> float:
-        """Seconds until the deadline; a huge number if there is none."""
-
-    def is_active(self) -> bool:
-        """Whether the caller still waits."""
-
-
 @dataclass(frozen=True)
 class Method:
-    """One unary method: the class of its request and what answers it, by a message or a StatusError."""
+    """One unary method.
+
+    Attributes:
+        request_class: The class of its request.
+        answer: What answers it, by a message or a StatusError.
+        slots: Held while it is answered.
+    """
 
     request_class: Any
-    answer: Callable[[Any, grpc.ServicerContext], Any]
+    answer: Callable[[Any, Call], Any]
+    slots: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 class Methods(grpc.GenericRpcHandler):
@@ -39,42 +38,58 @@ class Methods(grpc.GenericRpcHandler):
     answers to them carry texts of its own.
     """
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
-        self._methods = dict(methods)
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        *,
+        received: Callable[[], None] = lambda: None,
+        recorders: Recorders = (),
+    ) -> None:
+        """Prepares the handlers.
+
+        Args:
+            methods: What answers, by `/SERVICE/METHOD`.
+            received: Called by a call's thread once the call's message is there.
+            recorders: Take note of each call once it is answered.
+        """
+        self._received = received
+        self._recorders = recorders
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            path: grpc.unary_unary_rpc_method_handler(partial(self._respond, path.rpartition("/")[2], method))
+            for path, method in methods.items()
+        }
+        self._otherwise: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """The handler of a call; there is one for every call."""
-        method = self._methods.get(handler_call_details.method)
-        if method is None:
-            return grpc.stream_stream_rpc_method_handler(_refuse)
-        return grpc.unary_unary_rpc_method_handler(partial(_respond, method))
+        return self._handlers.get(handler_call_details.method, self._otherwise)
+
+    def _respond(self, api: str, method: Method, data: bytes, context: grpc.ServicerContext) -> bytes:
+        self._received()
+        call = GrpcCall(api, context)
+        try:
+            response = _answer(method, data, call)
+        except StatusError as error:
+            record(self._recorders, call, error.code)
+            context.abort(error.code, truncated(error.message))
+        record(self._recorders, call, grpc.StatusCode.OK)
+        return response
 
 
-def require_time_left(call: Call) -> None:
-    """Ends a call for whose answer nobody waits any more, before it costs a run.
-
-    Raises:
-        StatusError: The deadline has passed or the caller has gone.
-    """
-    if call.time_remaining() <= 0:
-        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-    if not call.is_active():
-        raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")
-
-
-def _respond(method: Method, data: bytes, context: grpc.ServicerContext) -> bytes:
+def _answer(method: Method, data: bytes, call: Call) -> bytes:
     try:
-        request = method.request_class.FromString(data)
+        with method.slots:
+            response: bytes = method.answer(method.request_class.FromString(data), call).SerializeToString()
+            return response
     except DecodeError:
-        context.abort(grpc.StatusCode.INTERNAL, "")
-    try:
-        response: bytes = method.answer(request, context).SerializeToString()
-    except StatusError as error:
-        context.abort(error.code, truncated(error.message))
+        raise StatusError(grpc.StatusCode.INTERNAL, "") from None
+    except StatusError:
+        raise
     except Exception:
-        _log.exception("a call failed for a reason that is not the caller's")
-        context.abort(grpc.StatusCode.INTERNAL, "Internal error; the reason is in the server's log.")
-    return response
+        _log.exception("request %s: failed for a reason that is not the caller's", call.id)
+        raise StatusError(
+            grpc.StatusCode.INTERNAL, "Internal error; the reason is in the server's log."
+        ) from None
 
 
 def _refuse(requests: object, context: grpc.ServicerContext) -> NoReturn:

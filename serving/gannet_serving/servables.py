@@ -1,20 +1,16 @@
 """The versions of one model in memory: their states, and which of them requests hold."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.status import StatusError, not_found
 from gannet_serving.versions import Fingerprint
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +46,7 @@ class Servable:
     state: State = State.START
     failure: StatusError | None = None
     given_up: Event = field(default_factory=Event)
-    session: "ModelSession | None" = None
+    session: LoadedModel | None = None
     requests: int = 0
 
 
@@ -100,7 +96,7 @@ class Servables:
             servable.state = State.LOADING
         self._changed()
 
-    def available(self, servable: Servable, session: "ModelSession") -> None:
+    def available(self, servable: Servable, session: LoadedModel) -> None:
         """LOADING -> AVAILABLE: requests reach it from now on, and no longer what had its number."""
         with self._lock:
             is_current = self._seen[servable.number] is servable
@@ -145,23 +141,21 @@ class Servables:
                 if self._serving.get(servable.number) is servable:
                     del self._serving[servable.number]
             idle = [servable for servable in retired if not servable.requests]
+            sessions = [servable.session for servable in retired if servable.session is not None]
+        for session in sessions:
+            session.retire()
         if retired:
             self._changed()
         for servable in idle:
             self._start_unload(partial(self._unload, servable))
 
-    @contextmanager
-    def lease(self, number: int | None) -> Iterator[tuple[int, "ModelSession"]]:
+    def lease(self, number: int | None) -> "Lease":
         """Holds a version in memory for one request: version `number`, or the highest AVAILABLE one for None.
 
         Raises:
-            StatusError: It is not there or not AVAILABLE.
+            StatusError: On entry: it is not there or not AVAILABLE.
         """
-        servable, session = self._acquire(number)
-        try:
-            yield servable.number, session
-        finally:
-            self._release(servable)
+        return Lease(self, number)
 
     def statuses(self) -> list[tuple[int, State, StatusError | None]]:
         """Number, state and failure of every version, the highest first; only END tells a failure."""
@@ -169,7 +163,8 @@ class Servables:
             seen = sorted(self._seen.values(), key=lambda servable: servable.number, reverse=True)
             return [(s.number, s.state, s.failure if s.state is State.END else None) for s in seen]
 
-    def _acquire(self, number: int | None) -> tuple[Servable, "ModelSession"]:
+    def acquire(self, number: int | None) -> tuple[Servable, LoadedModel]:
+        """Begins a hold, which `release` ends; see `lease`."""
         with self._lock:
             wanted = max(self._serving, default=None) if number is None else number
             servable = self._serving.get(wanted) if wanted is not None else None
@@ -178,7 +173,8 @@ class Servables:
             servable.requests += 1
             return servable, servable.session
 
-    def _release(self, servable: Servable) -> None:
+    def release(self, servable: Servable) -> None:
+        """Ends a hold."""
         with self._lock:
             servable.requests -= 1
             is_last = servable.state is State.UNLOADING and not servable.requests
@@ -193,6 +189,23 @@ class Servables:
             servable.session, servable.state = None, State.END
         _log.info("model %s version %d: unloaded", self.model, servable.number)
         self._changed()
+
+
+class Lease:
+    """A context manager that holds a version, and gives its number and what runs its requests."""
+
+    __slots__ = ("_held", "_number", "_servables")
+
+    def __init__(self, servables: Servables, number: int | None) -> None:
+        self._servables = servables
+        self._number = number
+
+    def __enter__(self) -> tuple[int, LoadedModel]:
+        self._held, session = self._servables.acquire(self._number)
+        return self._held.number, session
+
+    def __exit__(self, *outcome: object) -> None:
+        self._servables.release(self._held)
 
 
 def servable_not_found(model: str, number: int | None) -> StatusError:

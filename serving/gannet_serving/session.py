@@ -1,45 +1,32 @@
-"""A SavedModel in a v1 Session, which is how TensorFlow Serving runs one.
-
-This is the only file that knows `Session._make_callable_from_options`: a private name, chosen because it
-alone casts nothing and checks no shapes, and so lets the kernels answer in TensorFlow Serving's words.
-"""
+"""A SavedModel in a v1 Session, which is how TensorFlow Serving runs one."""
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import grpc
-import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2
 
 from gannet_client.codec import Array
+from gannet_serving.callers import UNHURRIED, Caller
 from gannet_serving.options import ServerOptions
-from gannet_serving.status import StatusError, code_of, invalid, not_found
+from gannet_serving.signatures import Signature
+from gannet_serving.status import StatusError, code_of, not_found
+from gannet_serving.step import Step
 
 _FILES = ("saved_model.pb", "saved_model.pbtxt")
-_MAX_RUNNERS = 64
+_MAX_STEPS = 64
 """Bound on what callers can make the session keep by asking for ever new selections of outputs."""
-
-
-@dataclass(frozen=True)
-class _Runner:
-    """A compiled step: feed dtypes and values stand in the sorted order of the feeds' names."""
-
-    call: Any
-    dtypes: tuple[int, ...]
 
 
 class ModelSession:
     """One loaded SavedModel. Safe to use from many threads until it is closed.
 
     Attributes:
-        signatures: The model's SignatureDef messages by key, as TensorFlow Serving shows them.
+        signatures: What the model can be asked for, by key.
     """
 
     def __init__(self, directory: Path, options: ServerOptions) -> None:
@@ -53,60 +40,49 @@ class ModelSession:
             StatusError: It cannot be loaded; code and message are TensorFlow Serving's where it has them.
         """
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=_session_config(options))
-        self._runners: dict[tuple[tuple[str, ...], tuple[str, ...]], _Runner] = {}
+        self._steps: dict[tuple[tuple[str, ...], tuple[str, ...]], Step] = {}
         self._lock = Lock()
         try:
-            self.signatures: dict[str, Any] = dict(
-                _load(self._session, directory, options.tags).signature_def
-            )
+            loaded = _load(self._session, directory, options.tags)
+            self.signatures = {key: Signature(value) for key, value in loaded.signature_def.items()}
         except StatusError:
             self.close()
             raise
 
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
-        """Computes the tensors `fetches` from the tensors `feeds`.
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], call: Caller = UNHURRIED
+    ) -> list[Array]:
+        """See `LoadedModel`. Values go to the graph as they are, and at once."""
+        step = self.step(feeds, fetches)
+        values = [feeds[name] for name in step.feeds]
+        step.check(values)
+        return step.run(values)
 
-        Args:
-            feeds: Values by tensor name (`serving_default_noise:0`), of exactly the graph's dtypes.
-            fetches: Names of the tensors to compute.
-
-        Returns:
-            One array per name in `fetches`, in that order.
+    def step(self, feeds: Iterable[str], fetches: Iterable[str]) -> Step:
+        """How to compute the tensors `fetches` from the tensors `feeds`, all by name.
 
         Raises:
-            StatusError: A dtype differs from the graph's, a name is not in the graph, or an op failed.
+            StatusError: A name is not in the graph.
         """
-        names = tuple(sorted(feeds))
-        with _op_errors():
-            runner = self._runner(names, tuple(fetches))
-            _check_dtypes(runner.dtypes, [feeds[name] for name in names])
-            values = runner.call(*(feeds[name] for name in names))
-        return [_as_array(value) for value in values]
+        key = tuple(feeds), tuple(fetches)
+        step = self._steps.get(key)
+        if step is None:
+            with self._lock:  # one of many first callers compiles, the others wait for its work
+                step = self._steps.get(key) or Step(self._session, sorted(key[0]), key[1])
+                self._steps[key] = step
+                if len(self._steps) > _MAX_STEPS:
+                    del self._steps[next(iter(self._steps))]
+        return step
+
+    def retire(self) -> None:
+        """Changes nothing: here nobody waits."""
 
     def close(self) -> None:
         """Frees the memory. No call may run at that time or come later."""
-        self._runners.clear()
+        self._steps.clear()
         self._session.close()
         del self._session
         gc.collect()  # a graph is full of reference cycles, and frozen weights live in it
-
-    def _runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Runner:
-        key = feeds, fetches
-        runner = self._runners.get(key)
-        if runner is None:
-            with self._lock:  # one of many first callers compiles, the others wait for its work
-                runner = self._runners.get(key) or self._compile(*key)
-                self._runners[key] = runner
-                if len(self._runners) > _MAX_RUNNERS:
-                    del self._runners[next(iter(self._runners))]
-        return runner
-
-    def _compile(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Runner:
-        options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
-        call = self._session._make_callable_from_options(options)
-        graph = self._session.graph
-        dtypes = tuple(graph.get_tensor_by_name(name).dtype.base_dtype.as_datatype_enum for name in feeds)
-        return _Runner(call, dtypes)
 
 
 def _session_config(options: ServerOptions) -> Any:
@@ -156,30 +132,3 @@ def _first_op_error(error: BaseException | None) -> Any:
             first = error
         error = error.__context__
     return first
-
-
-@contextmanager
-def _op_errors() -> Iterator[None]:
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise StatusError(code_of(error.error_code), error.message) from None
-
-
-def _check_dtypes(expected: Sequence[int], arrays: Sequence[Array]) -> None:
-    for index, (number, array) in enumerate(zip(expected, arrays, strict=True)):
-        received = tf.as_dtype(array.dtype).as_datatype_enum
-        if received != number:
-            raise invalid(
-                f"Expects arg[{index}] to be {_dtype_text(number)} but {_dtype_text(received)} is provided"
-            )
-
-
-def _dtype_text(number: int) -> str:
-    """TensorFlow's C++ name of a dtype: `float`, not `float32`."""
-    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()
-
-
-def _as_array(value: Any) -> Array:
-    """Scalars leave the session as Python objects; left to guess, NumPy drops a string's last NULs."""
-    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)

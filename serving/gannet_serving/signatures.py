@@ -12,11 +12,34 @@ CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 
 
-def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
+class Signature:
+    """A SignatureDef, taken apart once instead of at each request.
+
+    Attributes:
+        definition: The message.
+        method_name: What it is for.
+        inputs: A TensorInfo for each alias, sorted.
+        outputs: Likewise.
+        defaults: TensorProtos by alias.
+        feeds: The tensor to feed for each input.
+        fetches: The tensor to fetch for each output.
+    """
+
+    def __init__(self, definition: Any) -> None:
+        self.definition = definition
+        self.method_name: str = definition.method_name
+        self.inputs: dict[str, Any] = dict(sorted(definition.inputs.items()))
+        self.outputs: dict[str, Any] = dict(sorted(definition.outputs.items()))
+        self.defaults: dict[str, Any] = dict(definition.defaults)
+        self.feeds: dict[str, str] = {alias: info.name for alias, info in self.inputs.items()}
+        self.fetches: dict[str, str] = {alias: info.name for alias, info in self.outputs.items()}
+
+
+def input_tensors(signature: Signature, inputs: Mapping[str, Any]) -> dict[str, Array]:
     """The values to feed, by tensor name.
 
     Args:
-        signature: A SignatureDef.
+        signature: Tells which there must be.
         inputs: The request's TensorProto messages by alias; the signature's defaults fill in for absent ones.
 
     Raises:
@@ -26,12 +49,15 @@ def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]
         len(inputs) < len(signature.inputs) and not signature.defaults
     ):
         raise invalid(_size_mismatch(set(inputs), set(signature.inputs)))
-    feeds = {
-        signature.inputs[alias].name: _array(alias, _pick(signature, alias, inputs))
-        for alias in sorted(signature.inputs)
-    }
-    used = inputs.keys() & signature.inputs.keys()
-    if len(used) != len(inputs):
+    feeds = {}
+    for alias, name in signature.feeds.items():
+        proto = inputs[alias] if alias in inputs else _default(signature, alias, inputs)
+        try:
+            feeds[name] = to_array(proto)
+        except ValueError:
+            raise invalid(f"tensor parsing error: {alias}") from None
+    if signature.defaults and not all(alias in signature.inputs for alias in inputs):
+        used = inputs.keys() & signature.inputs.keys()
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {_joined(used)}, "
             f"request input: {_joined(inputs)}"
@@ -39,7 +65,7 @@ def input_tensors(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]
     return feeds
 
 
-def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, str]:
+def output_tensors(signature: Signature, output_filter: Iterable[str]) -> dict[str, str]:
     """The tensor names to fetch, by alias: those in `output_filter`, or all if it is empty.
 
     Raises:
@@ -54,32 +80,23 @@ def output_tensors(signature: Any, output_filter: Iterable[str]) -> dict[str, st
             )
         if alias in names:
             raise invalid(f"duplicate output tensor alias: {alias}")
-        names[alias] = signature.outputs[alias].name
-    return names or {alias: info.name for alias, info in signature.outputs.items()}
+        names[alias] = signature.fetches[alias]
+    return names or signature.fetches
 
 
-def dump(signature: Any) -> str:
-    """A SignatureDef in a message, in the form in which TensorFlow Serving's protobuf prints it."""
-    return f"goo.gle/debugonly   \n{signature}"
+def dump(signature: Signature) -> str:
+    """The SignatureDef in a message, in the form in which TensorFlow Serving's protobuf prints it."""
+    return f"goo.gle/debugonly   \n{signature.definition}"
 
 
-def _pick(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
-    if alias in inputs:
-        return inputs[alias]
+def _default(signature: Signature, alias: str, inputs: Mapping[str, Any]) -> Any:
     if alias in signature.defaults:
         return signature.defaults[alias]
     raise invalid(
-        f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request "
+        f"Signature input alias: {alias}(feed name: {signature.feeds[alias]}) not found in request "
         f"and no default value provided. Inputs expected to be in the request {{{_joined(inputs)}}}, "
         f"or default input alias set: {_joined(signature.defaults)}"
     )
-
-
-def _array(alias: str, proto: Any) -> Array:
-    try:
-        return to_array(proto)
-    except ValueError:
-        raise invalid(f"tensor parsing error: {alias}") from None
 
 
 def _size_mismatch(sent: set[str], wanted: set[str]) -> str:

@@ -41,6 +41,11 @@ def invalid(message: str) -> StatusError:
     return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
+def failed_precondition(message: str) -> StatusError:
+    """FAILED_PRECONDITION: the model cannot do what the request asks for."""
+    return StatusError(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
 def not_found(message: str) -> StatusError:
     """NOT_FOUND: the model or version is not there, at least not now."""
     return StatusError(grpc.StatusCode.NOT_FOUND, message)

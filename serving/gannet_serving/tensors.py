@@ -5,6 +5,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.framework.types_pb2 import DT_BFLOAT16
 
 from gannet_client.codec import Array, decode, encode, encode_values
+from gannet_serving.plain_tensors import read_plain
 
 
 def to_array(proto: TensorProto) -> Array:
@@ -13,6 +14,9 @@ def to_array(proto: TensorProto) -> Array:
     Raises:
         ValueError: The dtype is none that a request can carry, or the values do not fit the shape.
     """
+    plain = read_plain(proto)
+    if plain is not None:
+        return plain
     array = decode(proto)
     # The codec gives float32, of which every bfloat16 is one.
     return array.astype(ml_dtypes.bfloat16) if proto.dtype == DT_BFLOAT16 else array

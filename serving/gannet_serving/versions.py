@@ -3,12 +3,21 @@
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 # What its number parser accepts: an optional sign, leading zeros, white space around.
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 
 Fingerprint = frozenset[tuple[str, int, int]]
+
+
+class Version(NamedTuple):
+    """One version of a model on disk."""
+
+    model: str
+    number: int
+    path: Path
 
 
 def parse_version(name: str) -> int | None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import tensorflow as tf
@@ -11,17 +11,15 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from gannet_client.contract import WARMUP_FILE
+from gannet_serving.loaded import LoadedModel
 from gannet_serving.prediction_logs import run_log
 from gannet_serving.status import StatusError, invalid
-
-if TYPE_CHECKING:
-    from gannet_serving.session import ModelSession
 
 _MAX_RECORDS = 1000
 _log = logging.getLogger(__name__)
 
 
-def warm_up(session: "ModelSession", directory: Path, *, iterations: int) -> None:
+def warm_up(session: LoadedModel, directory: Path, *, iterations: int) -> None:
     """Plays each record of the version in `directory`, if it has a file of them, `iterations` times.
 
     Raises:

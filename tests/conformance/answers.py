@@ -6,6 +6,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import numpy as np
+from google.protobuf import text_format
+
+from gannet_client.codec import decode
+
+ROW = 100
+EXAMPLE = 'examples {{ features {{ feature {{ key: "x" value {{ float_list {{ value: {} }} }} }} }} }}'
+PLACEHOLDERS = {
+    "$examples": f"input {{ example_list {{ {EXAMPLE.format([1, 2])} {EXAMPLE.format([3, -4])} }} }}",
+    "$good": f"dtype: DT_FLOAT tensor_shape {{ dim {{ size: 2 }} dim {{ size: {ROW} }} }} float_val: 0.5",
+    "$row": f"dtype: DT_FLOAT tensor_shape {{ dim {{ size: 1 }} dim {{ size: {ROW} }} }}",
+    **{f"$content{n}": r"\000\000\200?" * n for n in (ROW - 1, ROW, ROW + 1)},
+    **{f"$values{n}": f"[{', '.join(['0.5'] * n)}]" for n in (ROW, ROW + 1)},
+}
 
 
 class Target(NamedTuple):
@@ -31,10 +45,30 @@ class Target(NamedTuple):
         return getattr(self.model if of_models else self.prediction, rpc)
 
 
-def load_cases(name: str) -> list[dict[str, Any]]:
+def load_cases(name: str, kind: str = "case") -> list[dict[str, Any]]:
     """The cases of a file beside this one."""
-    cases: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / name).read_text("utf-8"))["case"]
+    cases: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / name).read_text("utf-8"))[kind]
     return cases
+
+
+def check_answer(case: dict[str, Any], target: Target) -> None:
+    """Asks what a case asks for, and compares."""
+    wanted, answer = expected(case, target), _ask(target, case)
+    if wanted["code"] != "OK":
+        assert isinstance(answer, grpc.RpcError), answer
+        assert (answer.code().name, masked(answer.details())) == (wanted["code"], wanted["message"])
+    elif "response" in wanted:
+        assert answer == text_format.Parse(wanted["response"], type(answer)())
+    else:
+        images = decode(answer.outputs["images"])
+        assert list(images.shape) == wanted["shape"]
+        assert np.isfinite(images).all() == wanted.get("finite", True)
+
+
+def parse_request(rpc: str, text: str) -> Any:
+    """The message of a method's request, with the placeholders filled in."""
+    filled = re.sub(r"\$[a-z]+\d*", lambda match: PLACEHOLDERS[match[0]], text)
+    return text_format.Parse(filled, request_class(rpc)())
 
 
 def expected(case: dict[str, Any], target: Target) -> dict[str, Any]:
@@ -69,3 +103,14 @@ def request_class(rpc: str) -> Any:
         "Predict": predict_pb2.PredictRequest,
         "Regress": regression_pb2.RegressionRequest,
     }[rpc]
+
+
+def _ask(target: Target, case: dict[str, Any]) -> Any:
+    """The response, or the error that the call met."""
+    rpc, timeout = case["rpc"], case.get("timeout", 30)
+    try:
+        if rpc.startswith("/"):
+            return target.channel.unary_unary(rpc)(case["request"].encode("latin-1"), timeout=timeout)
+        return target.method(rpc)(parse_request(rpc, case["request"]), timeout=timeout)
+    except grpc.RpcError as error:
+        return error

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf import text_format
 
-from gannet_serving import LocalServer
+from gannet_serving import LocalServer, ServerOptions
 from tests.conformance.answers import Target, request_class
 
 
@@ -35,6 +35,30 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     with (
         LocalServer(request.getfixturevalue("directory"), rest=True) as server,
         _connected(server.target, server.rest_url.removesuffix("/v1"), embedded=True) as asked,
+    ):
+        yield asked
+
+
+@pytest.fixture(scope="session")
+def batching_target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A server with batching: the embedded one, or another at GANNET_CONFORMANCE_BATCHING_TARGET."""
+    foreign = os.environ.get("GANNET_CONFORMANCE_BATCHING_TARGET")
+    if foreign:
+        with _connected(foreign, "", embedded=False) as asked:
+            yield asked
+        return
+    if os.environ.get("GANNET_CONFORMANCE_TARGET"):
+        pytest.skip("GANNET_CONFORMANCE_BATCHING_TARGET names no address")
+    directory = request.getfixturevalue("directory")
+    options = ServerOptions(
+        enable_batching=True,
+        enable_per_model_batching_parameters=True,
+        batching_parameters_file=str(directory / "batching_threads.pbtxt"),
+        grpc_max_threads=64,
+    )
+    with (
+        LocalServer(directory / "batched", options=options) as server,
+        _connected(server.target, "", embedded=True) as asked,
     ):
         yield asked
 

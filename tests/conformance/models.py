@@ -1,11 +1,13 @@
 """Writes the models that the suite asks for: `python tests/conformance/models.py DIRECTORY [SEEN_AS]`.
 
-The directory also gets `models.config`, with which a TensorFlow Serving serves all of them; SEEN_AS is the
-directory's path as that server sees it.
+The directory also gets `models.config`, with which a TensorFlow Serving serves all of them, and
+`batching.config` for one with batching; SEEN_AS is the directory's path as that server sees it.
 """
 
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +20,63 @@ DTYPES = (
     *("int64", "int8", "string", "uint16", "uint32", "uint64", "uint8"),
 )
 VERSIONS = {"gen": 1, "zoo": 7, "dtypes": 1, "plain": 1, "examples": 1}
+BATCHED = {
+    "gen": ("gen", "max_batch_size { value: 64 } allowed_batch_sizes: [1, 8, 32, 64]"),
+    "merging": (
+        "gen",
+        "max_batch_size { value: 4 } max_enqueued_batches { value: 2 } "
+        "batch_timeout_micros { value: 300000 }",
+    ),
+    "examples": ("examples", "max_batch_size { value: 64 }"),
+}
+"""In `batched/`: copies of models, each with its own BatchingParameters."""
+
+RELOADS = {"gen": (1, 2), "other": (2, 7), "bad": (1,), "half": (1, 2), "empty": ()}
+BROKEN = {("bad", 1), ("half", 2)}
 
 
 def write_models(directory: Path, seen_as: str = "") -> None:
-    """Writes every model that is not there yet, and `models.config`."""
+    """Writes every model that is not there yet, and the files that configure a server."""
     for name, version in VERSIONS.items():
-        path = directory / name / str(version)
-        if not path.exists():
-            staged = path.with_name(f".staging-{version}")
-            WRITERS[name](staged)
-            staged.rename(path)
+        _write_once(directory / name / str(version), WRITERS[name])
+    for name, (original, parameters) in BATCHED.items():
+        source = directory / original / str(VERSIONS[original])
+        _write_once(directory / "batched" / name / "1", partial(_copy_batched, source, parameters))
+    seen = seen_as or str(directory.absolute())
+    _write_config(directory / "models.config", seen, VERSIONS)
+    _write_config(directory / "batching.config", f"{seen}/batched", BATCHED)
+    (directory / "batching_threads.pbtxt").write_text("num_batch_threads { value: 1 }")
+
+
+def _write_once(path: Path, write: Callable[[Path], object]) -> None:
+    if not path.exists():
+        staged = path.with_name(f".staging-{path.name}")
+        write(staged)
+        staged.rename(path)
+
+
+def _copy_batched(source: Path, parameters: str, path: Path) -> None:
+    shutil.copytree(source, path)
+    (path / "batching_params.pbtxt").write_text(parameters)
+
+
+def _write_config(file: Path, directory: str, names: Iterable[str]) -> None:
     entries = (
-        f'  config {{ name: "{name}" base_path: "{seen_as or directory.absolute()}/{name}" '
-        'model_platform: "tensorflow" }\n'
-        for name in VERSIONS
+        f'  config {{ name: "{name}" base_path: "{directory}/{name}" model_platform: "tensorflow" }}\n'
+        for name in names
     )
-    (directory / "models.config").write_text(f"model_config_list {{\n{''.join(entries)}}}\n")
+    file.write_text(f"model_config_list {{\n{''.join(entries)}}}\n")
+
+
+def write_reloads(directory: Path) -> None:
+    """Writes what `reloads.toml` asks for: models of many versions, some of them broken."""
+    for name, numbers in RELOADS.items():
+        (directory / name).mkdir(parents=True)
+        for number in numbers:
+            path = directory / name / str(number)
+            _plain(path)
+            if (name, number) in BROKEN:
+                (path / "saved_model.pb").write_bytes(b"junk" * 100)
 
 
 def generate(noise: np.ndarray) -> np.ndarray:
@@ -184,3 +227,4 @@ WRITERS = {"gen": _gen, "zoo": _zoo, "dtypes": _dtypes, "plain": _plain, "exampl
 
 if __name__ == "__main__":
     write_models(Path(sys.argv[1]), *sys.argv[2:])
+    write_reloads(Path(sys.argv[1]) / "reloads")

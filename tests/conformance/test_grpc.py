@@ -1,40 +1,18 @@
 """Code, text and shape of every answer over gRPC, as `grpc.toml` lists them."""
 
-import re
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
-from google.protobuf import text_format
 
-from gannet_client.codec import decode
-from tests.conformance.answers import Target, expected, load_cases, masked, request_class
+from tests.conformance.answers import Target, check_answer, load_cases, parse_request, request_class
 
 CASES = load_cases("grpc.toml")
-ROW = 100
-EXAMPLE = 'examples {{ features {{ feature {{ key: "x" value {{ float_list {{ value: {} }} }} }} }} }}'
-PLACEHOLDERS = {
-    "$examples": f"input {{ example_list {{ {EXAMPLE.format([1, 2])} {EXAMPLE.format([3, -4])} }} }}",
-    "$good": f"dtype: DT_FLOAT tensor_shape {{ dim {{ size: 2 }} dim {{ size: {ROW} }} }} float_val: 0.5",
-    "$row": f"dtype: DT_FLOAT tensor_shape {{ dim {{ size: 1 }} dim {{ size: {ROW} }} }}",
-    **{f"$content{n}": r"\000\000\200?" * n for n in (ROW - 1, ROW, ROW + 1)},
-    **{f"$values{n}": f"[{', '.join(['0.5'] * n)}]" for n in (ROW, ROW + 1)},
-}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['rpc']}: {case['name']}" for case in CASES])
 def test_answer(case: dict[str, Any], target: Target) -> None:
-    wanted, answer = expected(case, target), _ask(target, case)
-    if wanted["code"] != "OK":
-        assert isinstance(answer, grpc.RpcError), answer
-        assert (answer.code().name, masked(answer.details())) == (wanted["code"], wanted["message"])
-    elif "response" in wanted:
-        assert answer == text_format.Parse(wanted["response"], type(answer)())
-    else:
-        images = decode(answer.outputs["images"])
-        assert list(images.shape) == wanted["shape"]
-        assert np.isfinite(images).all() == wanted.get("finite", True)
+    check_answer(case, target)
 
 
 def test_a_long_message_is_cut(target: Target) -> None:
@@ -56,29 +34,10 @@ def test_an_unknown_method_that_streams(target: Target) -> None:
 
 
 def test_more_callers_than_threads(target: Target) -> None:
-    """TensorFlow Serving refuses those beyond `--grpc_max_threads`; the embedded server lets them wait."""
-    request = text_format.Parse(
-        _filled('model_spec { name: "gen" } inputs { key: "noise" value { $good } }'),
-        request_class("Predict")(),
-    )
+    """Those beyond `--grpc_max_threads` are refused."""
+    request = parse_request("Predict", 'model_spec { name: "gen" } inputs { key: "noise" value { $good } }')
     calls = [target.prediction.Predict.future(request, timeout=60) for _ in range(100)]
     refusals = [error for error in (call.exception() for call in calls) if error]
-    assert {(error.code().name, error.details()) for error in refusals} <= (
-        set() if target.embedded else {("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted")}
-    )
-
-
-def _ask(target: Target, case: dict[str, Any]) -> Any:
-    """The response, or the error that the call met."""
-    rpc, timeout = case["rpc"], case.get("timeout", 30)
-    try:
-        if rpc.startswith("/"):
-            return target.channel.unary_unary(rpc)(case["request"].encode("latin-1"), timeout=timeout)
-        request = text_format.Parse(_filled(case["request"]), request_class(rpc)())
-        return target.method(rpc)(request, timeout=timeout)
-    except grpc.RpcError as error:
-        return error
-
-
-def _filled(text: str) -> str:
-    return re.sub(r"\$[a-z]+\d*", lambda match: PLACEHOLDERS[match[0]], text)
+    assert {(error.code().name, error.details()) for error in refusals} <= {
+        ("RESOURCE_EXHAUSTED", "Server Threadpool Exhausted")
+    }

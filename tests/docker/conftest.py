@@ -22,18 +22,24 @@ def docker(*arguments: object) -> str:
 
 
 class Container:
-    """A running container of the image, its port 8500 published on the loopback interface alone."""
+    """A running container of the image, its ports published on the loopback interface alone."""
 
     def __init__(self, image: str, models: Path, *arguments: str, options: tuple[str, ...] = ()) -> None:
         self.id = docker(
-            *("run", "--detach", "--publish", "127.0.0.1::8500", "--volume", f"{models}:/models:ro"),
+            *("run", "--detach", "--publish", "127.0.0.1::8500", "--publish", "127.0.0.1::8501"),
+            *("--volume", f"{models}:/models:ro"),
             *(*CONFINED, *options, image, *arguments),
         )
 
     @property
     def address(self) -> str:
-        """Where the published port can be reached."""
+        """Where gRPC can be reached."""
         return docker("port", self.id, "8500/tcp")
+
+    @property
+    def rest_address(self) -> str:
+        """Where REST can be reached."""
+        return docker("port", self.id, "8501/tcp")
 
     def wait_for_log(self, text: str) -> None:
         """Follows the log until a line with `text` comes."""
@@ -62,15 +68,18 @@ class Container:
         docker("rm", "--force", "--volumes", self.id)
 
 
+def build(target: str) -> str:
+    """Builds one of the project's images."""
+    tag = f"gannet-{target}:test"
+    file = ROOT / "docker" / "Dockerfile"
+    docker("build", "--network", "host", "--file", file, "--target", target, "--tag", tag, ROOT)
+    return tag
+
+
 @pytest.fixture(scope="session")
 def image() -> str:
     """The image named by GANNET_SERVING_IMAGE, or one that is built here."""
-    named = os.environ.get("GANNET_SERVING_IMAGE")
-    if named:
-        return named
-    tag = "gannet-serving:test"
-    docker("build", "--network", "host", "--file", ROOT / "docker" / "Dockerfile", "--tag", tag, ROOT)
-    return tag
+    return os.environ.get("GANNET_SERVING_IMAGE") or build("server")
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +100,49 @@ def start(image: str) -> Iterator[Callable[..., Container]]:
     yield start_one
     for container in containers:
         container.remove()
+
+
+@pytest.fixture(scope="session")
+def client_image() -> str:
+    return build("client")
+
+
+@pytest.fixture(scope="session")
+def stripped_image(image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The server's image as TensorFlow Serving's is: without a command of ours but the server."""
+    folder = tmp_path_factory.mktemp("stripped")
+    (folder / "Dockerfile").write_text(
+        f"FROM {image}\nUSER 0\nRUN rm -f /usr/local/bin/gannet /usr/bin/curl /usr/bin/wget\n"
+        'ENTRYPOINT ["/bin/false"]\n'
+    )
+    docker("build", "--tag", "gannet-stripped:test", folder)
+    return "gannet-stripped:test"
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models directory with `digits`, trained and exported in containers."""
+    work = tmp_path_factory.mktemp("work")
+    work.chmod(0o777)
+    for target, arguments in (
+        ("train", ("dcgan", "--data", "digits", "--steps", "10", "--width", "8", "--out", "run")),
+        ("export", ("run", "--models", "models", "--name", "digits")),
+    ):
+        options = (*CONFINED, "--network", "none", "--volume", f"{work}:/work")
+        docker("run", "--rm", *options, build(target), *arguments)
+    return work / "models"
+
+
+@pytest.fixture(scope="session")
+def prometheus_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Prometheus from Debian, under the official image's contract."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "Dockerfile").write_text(
+        "FROM python:3.11-slim\n"
+        "RUN apt-get update && apt-get install --yes --no-install-recommends prometheus\n"
+        "USER 65534:65534\n"
+        'ENTRYPOINT ["/usr/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml", '
+        '"--storage.tsdb.path=/prometheus"]\n'
+    )
+    docker("build", "--network", "host", "--tag", "gannet-prometheus:test", folder)
+    return "gannet-prometheus:test"

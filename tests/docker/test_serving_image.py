@@ -1,10 +1,12 @@
 """The embedded server's image: confined, asked from outside, stopped."""
 
+import json
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -57,6 +59,8 @@ def test_a_confined_container_serves_and_stops(
     assert container.address.startswith("127.0.0.1:")
     version, images = predict(container.address, "double")
     assert (version, images.tolist()) == (1, [[2, 4]])
+    with urlopen(f"http://{container.rest_address}/v1/models/double", timeout=30) as response:
+        assert json.load(response)["model_version_status"][0]["state"] == "AVAILABLE"
     begin = time.monotonic()
     container.stop()
     assert time.monotonic() - begin < 5
@@ -64,6 +68,7 @@ def test_a_confined_container_serves_and_stops(
     assert [re.sub(r"^\S+ \S+ |(?<=AVAILABLE) in .*", "", line) for line in container.log()] == [
         "INFO model double version 1: loading from /models/double/1",
         "INFO model double version 1: AVAILABLE",
+        "INFO listening on http://0.0.0.0:8501/v1",
         "INFO listening on 0.0.0.0:8500",
         "INFO stopping; running requests have 8 s to end",
         "INFO model double version 1: unloaded",
@@ -78,7 +83,7 @@ def test_flags_go_after_the_name_of_the_image(start: Callable[..., Any], models:
 
 def test_the_image_says_what_it_is_and_runs_as_nobody(image_config: dict[str, Any]) -> None:
     assert image_config["User"] == "10001:10001"
-    assert list(image_config["ExposedPorts"]) == ["8500/tcp"]
+    assert list(image_config["ExposedPorts"]) == ["8500/tcp", "8501/tcp"]
     assert image_config["Labels"]["org.opencontainers.image.title"] == "gannet-serving"
     assert image_config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert {"MODEL_NAME=model", "MODEL_BASE_PATH=/models"} <= set(image_config["Env"])

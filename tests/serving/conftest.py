@@ -15,7 +15,8 @@ from gannet_client.codec import encode_values
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
-from gannet_serving.sources import Directory, Fixed, Source
+from gannet_serving.sources import Directory, Source
+from tests.serving.processes import Process
 
 WIDTH = 4
 IMAGE = (4, 4, 1)
@@ -27,6 +28,7 @@ class Stubs(NamedTuple):
     prediction: Any
     model: Any
     channel: grpc.Channel
+    address: str
 
 
 class SavedModels:
@@ -93,6 +95,17 @@ class SavedModels:
 
         return self._save(module, path, count, [tf.TensorSpec([None], tf.int64, "rows")])
 
+    def write_echo(self, path: Path) -> Path:
+        """`x` float32 [B, N], `names` string [B] -> the same, but for negative numbers: those are refused."""
+        import tensorflow as tf
+
+        def echo(x: Any, names: Any) -> dict[str, Any]:
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(x >= 0), ["negative"])]):
+                return {"x": tf.identity(x), "names": tf.identity(names)}
+
+        specs = [tf.TensorSpec([None, None], tf.float32, "x"), tf.TensorSpec([None], tf.string, "names")]
+        return self._save(tf.Module(), path, echo, specs)
+
     def write_tiny_floats(self, path: Path) -> Path:
         """`noise` float32 [B, 4] -> `images`, a dtype of eight bits that few know."""
         import tensorflow as tf
@@ -153,7 +166,7 @@ def open_stubs(address: str) -> Stubs:
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
     channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-    return Stubs(PredictionServiceStub(channel), ModelServiceStub(channel), channel)
+    return Stubs(PredictionServiceStub(channel), ModelServiceStub(channel), channel, address)
 
 
 @pytest.fixture(scope="session")
@@ -197,6 +210,19 @@ def free_port() -> int:
 
 
 @pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start_one(program: str, *arguments: object) -> Process:
+        started.append(Process(program, *arguments))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
 def pause(tmp_path: Path) -> Pause:
     return Pause(tmp_path)
 
@@ -218,24 +244,7 @@ def connect() -> Iterator[Callable[[str], Stubs]]:
 def serve(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
     """Serves a directory of models until the test ends."""
     with ExitStack() as stack:
-        yield lambda directory: connect(stack.enter_context(_serving(Directory(directory, every=0.02))))
-
-
-@pytest.fixture
-def serve_config(connect: Callable[[str], Stubs]) -> Iterator[Callable[..., Stubs]]:
-    """Serves a ModelServerConfig in text form, under the options given, until the test ends."""
-    from google.protobuf import text_format
-    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
-
-    from gannet_serving.config_proto import read_config
-
-    with ExitStack() as stack:
-
-        def serve_one(config: str, **options: Any) -> Stubs:
-            source = Fixed(read_config(text_format.Parse(config, ModelServerConfig())))
-            return connect(stack.enter_context(_serving(source, **options)))
-
-        yield serve_one
+        yield lambda directory: connect(stack.enter_context(serving(Directory(directory, every=0.02))))
 
 
 @pytest.fixture(scope="session")
@@ -248,22 +257,29 @@ def served(saved_models: SavedModels, tmp_path_factory: pytest.TempPathFactory) 
     saved_models.write_zoo(directory / "zoo" / "7")
     saved_models.write_gen(directory / "broken" / "1")
     (directory / "broken" / "1" / "saved_model.pb").write_bytes(b"junk" * 100)
-    with _serving(Directory(directory, every=0.02)) as address:
+    with serving(Directory(directory, every=0.02)) as address:
         stubs = open_stubs(address)
         yield stubs
         stubs.channel.close()
 
 
 @contextmanager
-def _serving(source: Source, **options: Any) -> Iterator[str]:
+def serving(source: Source, **options: Any) -> Iterator[str]:
+    """Serves the models of `source` until the block ends; gives the address."""
     import_tensorflow()
     from gannet_serving.server import ModelServer
 
-    fast = {"file_system_poll_wait_seconds": 0.02, "max_num_load_retries": 0}
-    manager = ModelManager(source, ServerOptions(**{**fast, **options}))
+    usual = {
+        "file_system_poll_wait_seconds": 0.02,
+        "grpc_max_threads": 64,
+        "max_num_load_retries": 0,
+        "port": 0,
+    }
+    given = ServerOptions(**{**usual, **options})
+    manager = ModelManager(source, given)
     manager.start()
     assert manager.wait_until_settled(60)
-    server = ModelServer(manager)
+    server = ModelServer(manager, given)
     server.start()
     yield server.address
     server.stop(grace=0)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gannet_serving.config import ModelConfig, Models, VersionPolicy, models
+from gannet_serving.loaded import Loader
 from gannet_serving.loads import Loads
 from gannet_serving.manager import ModelManager
 from gannet_serving.model import Model
@@ -17,6 +18,7 @@ from gannet_serving.options import ServerOptions
 from gannet_serving.servables import Servables, State
 from gannet_serving.sources import ConfigFile, Fixed
 from gannet_serving.status import StatusError, not_found
+from gannet_serving.versions import Version
 
 ALL = VersionPolicy(most=None)
 HOUR = 3_600_000_000
@@ -25,12 +27,15 @@ HOUR = 3_600_000_000
 class Light:
     """Stands for a loaded model where only the order of events matters."""
 
+    def retire(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
 
-def load(path: Path) -> Any:
-    if (path / "bad").exists():
+def load(version: Version) -> Any:
+    if (version.path / "bad").exists():
         raise not_found("bad")
     return Light()
 
@@ -43,7 +48,7 @@ def version(base_path: Path, number: int, *, bad: bool = False) -> Path:
     return path
 
 
-def manage(config: Models, load: Callable[[Path], Any] = load, **options: Any) -> ModelManager:
+def manage(config: Models, load: Loader = load, **options: Any) -> ModelManager:
     fast = {"file_system_poll_wait_seconds": 0.01}
     return ModelManager(Fixed(config), ServerOptions(**{**fast, **options}), load=load)
 
@@ -128,10 +133,10 @@ class TestAVersionBetweenTwoTries:
 def test_all_versions_at_once_whatever_one_of_them_does(tmp_path: Path) -> None:
     release = Event()
 
-    def load_at_leisure(path: Path) -> Any:
-        if path.name == "2":
+    def load_at_leisure(version: Version) -> Any:
+        if version.path.name == "2":
             release.wait()
-        return load(path)
+        return load(version)
 
     for number in (1, 2, 4):
         version(tmp_path, number, bad=number == 1)
@@ -151,7 +156,7 @@ def test_so_many_versions_load_at_a_time_and_not_more(tmp_path: Path) -> None:
     running, most, lock = 0, 0, Lock()
     both = Event()
 
-    def load_counted(path: Path) -> Any:
+    def load_counted(version: Version) -> Any:
         nonlocal running, most
         with lock:
             running += 1
@@ -199,10 +204,10 @@ class TestLookingOnce:
 def test_a_reload_that_waits_holds_up_no_other_and_ends_with_its_caller(tmp_path: Path) -> None:
     release = Event()
 
-    def load_at_leisure(path: Path) -> Any:
-        if path.parent.name == "slow":
+    def load_at_leisure(version: Version) -> Any:
+        if version.model == "slow":
             assert release.wait(60)
-        return load(path)
+        return load(version)
 
     for name in ("gen", "slow", "quick"):
         version(tmp_path / name, 1)

@@ -12,13 +12,13 @@ import pytest
 
 from gannet_serving.config import Models, models
 from gannet_serving.engine import load_model
-from gannet_serving.loads import Loader
+from gannet_serving.loaded import Loader
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.servables import State
 from gannet_serving.sources import Directory, Fixed
 from gannet_serving.status import StatusError
-from gannet_serving.versions import find_versions
+from gannet_serving.versions import Version, find_versions
 
 POLL_SECONDS = 0.01
 OPTIONS = ServerOptions(file_system_poll_wait_seconds=POLL_SECONDS, max_num_load_retries=0)
@@ -41,10 +41,10 @@ def is_available(manager: ModelManager, name: str, number: int) -> bool:
 def test_a_model_that_loads_for_ever_holds_up_no_other(saved_models: Any, tmp_path: Path) -> None:
     release = Event()
 
-    def load(path: Path) -> Any:
-        if path.parent.name == "slow":
+    def load(version: Version) -> Any:
+        if version.model == "slow":
             release.wait()
-        return load_model(path)
+        return load_model(version.path)
 
     for name in ("slow", "good"):
         (tmp_path / name).mkdir()

@@ -14,14 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannet_serving.config import ModelConfig, VersionPolicy
-from gannet_serving.engine import load_model
-from gannet_serving.loads import Loader, Loads
+from gannet_serving.engine import load_model, loader
+from gannet_serving.loaded import Loader
+from gannet_serving.loads import Loads
 from gannet_serving.model import Model
+from gannet_serving.options import ServerOptions
 from gannet_serving.servables import Servables, State
 from gannet_serving.status import StatusError, not_found
+from gannet_serving.versions import Version
 
 NOISE = np.ones((1, 4), np.float32)
 LATEST = VersionPolicy()
+OPTIONS = ServerOptions()
 
 
 def followed(base_path: Path, load: Loader, policy: VersionPolicy = LATEST) -> Model:
@@ -41,7 +45,7 @@ def model(saved_models: Any, base_path: Path) -> Model:
     """Model `gen` with version 1 loaded."""
     base_path.mkdir()
     saved_models.write_gen(base_path / "1", offset=1)
-    model = followed(base_path, load_model)
+    model = followed(base_path, loader(OPTIONS))
     assert model.sync()
     return model
 
@@ -84,11 +88,11 @@ def test_versions_are_told_from_the_highest_down(model: Model, saved_models: Any
 def test_the_old_version_serves_until_the_new_one_is_available(saved_models: Any, tmp_path: Path) -> None:
     loading, go_on = Event(), Event()
 
-    def load_at_leisure(path: Path) -> Any:
-        if path.name == "2":
+    def load_at_leisure(version: Version) -> Any:
+        if version.number == 2:
             loading.set()
             assert go_on.wait(60)
-        return load_model(path)
+        return load_model(version.path)
 
     saved_models.write_gen(tmp_path / "1")
     model = followed(tmp_path, load_at_leisure)
@@ -131,7 +135,7 @@ class TestACorruptVersion:
     def test_that_is_there_first_gives_way(self, saved_models: Any, tmp_path: Path) -> None:
         saved_models.write_gen(tmp_path / "1")
         break_files(saved_models.write_gen(tmp_path / "2"))
-        model = followed(tmp_path, load_model)
+        model = followed(tmp_path, loader(OPTIONS))
         model.sync()
         assert answer(model)[0] == 1
         assert states(model) == {2: State.END, 1: State.AVAILABLE}
@@ -166,7 +170,7 @@ class TestACorruptVersion:
         assert live_graphs() == before
 
     def test_is_reported_whatever_goes_wrong(self, tmp_path: Path) -> None:
-        def no_memory(path: Path) -> Any:
+        def no_memory(version: Version) -> Any:
             raise MemoryError("no room")
 
         (tmp_path / "1").mkdir()
@@ -223,6 +227,9 @@ class Light:
     def __init__(self) -> None:
         self.open = True
 
+    def retire(self) -> None:
+        pass
+
     def close(self) -> None:
         assert self.open
         self.open = False
@@ -231,8 +238,8 @@ class Light:
 def light_loader(sessions: list[Light]) -> Loader:
     """Loads any directory without a file `bad`, and remembers what it loaded."""
 
-    def load(path: Path) -> Any:
-        if (path / "bad").exists():
+    def load(version: Version) -> Any:
+        if (version.path / "bad").exists():
             raise not_found("bad")
         sessions.append(Light())
         return sessions[-1]

@@ -1,91 +1,28 @@
 """The programs as processes: what they print, when they answer, how they end."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
 import pytest
 
+from tests.serving.conftest import Pause
+from tests.serving.processes import ENVIRONMENT, Process, command, run
+
 NOISE = np.ones((1, 4), np.float32)
-PROGRAMS = {
-    "gannet": "from gannet_client.cli import main; main()",
-    "gannet-model-server": "from gannet_serving.main import main; main()",
-}
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-
-
-def command(program: str, *arguments: object) -> list[str]:
-    """The program as installed, in this interpreter."""
-    return [sys.executable, "-W", "error", "-c", PROGRAMS[program], *map(str, arguments)]
-
-
-def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(program, *arguments), capture_output=True, text=True, timeout=120, env=ENVIRONMENT
-    )
-
-
-class Process:
-    """A program that runs; its stderr is read line by line."""
-
-    def __init__(self, program: str, *arguments: object) -> None:
-        self._popen = subprocess.Popen(
-            command(program, *arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-            start_new_session=True,
-        )
-        self.log: list[str] = []
-
-    def read_log_until(self, pattern: str) -> str:
-        """Reads stderr up to the line that `pattern` is found in, and returns it."""
-        assert self._popen.stderr is not None
-        for line in self._popen.stderr:
-            self.log.append(line.rstrip("\n"))
-            if re.search(pattern, line):
-                return self.log[-1]
-        raise AssertionError(f"no line with {pattern!r} in {self.log}")
-
-    def read_stdout_line(self) -> str:
-        assert self._popen.stdout is not None
-        return self._popen.stdout.readline()
-
-    def send(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
-    def end(self) -> tuple[int, str]:
-        """Waits for the end; returns the exit code and what was left on stdout."""
-        stdout, stderr = self._popen.communicate(timeout=60)
-        self.log += stderr.splitlines()
-        return self._popen.returncode, stdout
-
-    def kill(self) -> None:
-        self._popen.kill()
-        self._popen.communicate()
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
-    started: list[Process] = []
-
-    def start_one(program: str, *arguments: object) -> Process:
-        started.append(Process(program, *arguments))
-        return started[-1]
-
-    yield start_one
-    for process in started:
-        process.kill()
+PIPE_BYTES = 65536
 
 
 def is_open(port: int) -> bool:
@@ -144,16 +81,25 @@ def test_serve_takes_models_that_come_later_and_ends_on_ctrl_c(
     predict_request: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    process = start("gannet", "serve", tmp_path, "--port", "0")
-    assert "WARNING no model in" in process.read_log_until("")
+    """And answers REST, and logs JSON, where that is asked for."""
+    process = start("gannet", "serve", tmp_path, "--port=0", "--rest-port=0", "--log-format=json")
+    first = json.loads(process.read_log_until(""))
+    assert first["level"] == "WARNING"
+    assert first["message"].startswith("no model in")
+    assert datetime.fromisoformat(first["time"]).tzinfo
     stubs = connect(process.read_stdout_line().strip())
+    url = process.read_stdout_line().strip()
+    assert url.startswith("http://127.0.0.1:")
     (tmp_path / "gen").mkdir()
     saved_models.write_gen(tmp_path / "gen" / "3")
     process.read_log_until("model gen version 3: AVAILABLE")
     response = stubs.prediction.Predict(predict_request("gen", {"noise": NOISE}), timeout=30)
     assert response.model_spec.version.value == 3
+    with urlopen(f"{url}/models/gen", timeout=30) as status:
+        assert json.load(status)["model_version_status"][0]["state"] == "AVAILABLE"
     process.send(signal.SIGINT)
     assert process.end() == (130, "")
+    assert all(json.loads(line)["message"] for line in process.log)
 
 
 def test_model_server_opens_its_port_once_a_version_is_loaded(
@@ -215,8 +161,8 @@ def test_model_server_serves_a_configuration_file_on_a_socket(
         "--grpc_channel_arguments=grpc.max_connection_age_ms=60000",
         "--enable_batching",
         "--xla_cpu_compilation_enabled",
+        "--access_log",
     )
-    process.read_log_until("WARNING --enable_batching has no effect in this server")
     process.read_log_until("WARNING --xla_cpu_compilation_enabled has no effect in this server")
     process.read_log_until(f"listening on unix:{socket_path}")
     file.write_text(f"model_config_list {{ {entries[0]} {entries[1]} }}")
@@ -225,8 +171,38 @@ def test_model_server_serves_a_configuration_file_on_a_socket(
     for name in ("one", "two"):
         response = stubs.prediction.Predict(predict_request(name, {"noise": NOISE}), timeout=30)
         assert response.model_spec.name == name
+    line = len(process.read_log_until("entrypoint=GRPC method=Predict model=two version=1 .* code=OK"))
+    for _ in range(2 * PIPE_BYTES // line):  # a log that nobody reads stops nobody
+        assert stubs.prediction.Predict(predict_request("one", {"noise": NOISE}), timeout=30)
     process.send(signal.SIGTERM)
     assert process.end() == (0, "")
+
+
+@pytest.mark.slow
+def test_requests_beyond_their_grace_do_not_hold_up_the_end(
+    start: Callable[..., Process],
+    connect: Callable[[str], Any],
+    saved_models: Any,
+    pause: Any,
+    predict_request: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pausing").mkdir()
+    saved_models.write_pausing(tmp_path / "pausing" / "1")
+    process = start("gannet", "serve", tmp_path, "--port=0", "--rest-port=0")
+    address = process.read_stdout_line().strip()
+    url = process.read_stdout_line().strip()
+    running = connect(address).prediction.Predict.future(predict_request("pausing", pause.inputs), timeout=60)
+    pause.wait_until_running()
+    other = Pause(tmp_path / "pausing")
+    body = json.dumps({"inputs": [pipe.decode() for pipe in other.inputs["pipes"]]}).encode()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(urlopen, f"{url}/models/pausing:predict", body, 60)
+        other.wait_until_running()
+        process.send(signal.SIGTERM)
+        assert process.end() == (0, "")
+        assert asked.exception() is not None
+    assert running.exception().code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
 def test_model_server_does_not_start_on_a_label_without_its_version(tmp_path: Path, free_port: int) -> None:
@@ -288,82 +264,6 @@ def test_model_server_without_a_loadable_version_fails(
     )
 
 
-@pytest.mark.parametrize(
-    ("program", "arguments", "line"),
-    [
-        (
-            "gannet",
-            ["serve", "{missing}"],
-            "gannet: {missing} is not a directory; expected one that holds models",
-        ),
-        ("gannet", ["serve", "{file}"], "gannet: {file} is not a directory; expected one that holds models"),
-        (
-            "gannet",
-            ["serve", "{models}", "--port", "{taken}"],
-            "gannet: cannot listen on 127.0.0.1:{taken}: ",
-        ),
-        (
-            "gannet-model-server",
-            ["--model_base_path={models}", "--port={taken}"],
-            "gannet-model-server: cannot listen on 127.0.0.1:{taken}: Address already in use; choose another",
-        ),
-        (
-            "gannet",
-            ["serve", "{models}", "--host", "a..b"],
-            "gannet: cannot listen on a..b:8500: this is no name of a host; choose another",
-        ),
-    ],
-)
-def test_usage_errors(program: str, arguments: list[str], line: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        values = {
-            "missing": tmp_path / "missing",
-            "file": tmp_path / "file",
-            "models": tmp_path,
-            "taken": taken.getsockname()[1],
-        }
-        done = run(program, *(argument.format(**values) for argument in arguments))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].startswith(line.format(**values))
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from gannet_serving.model_server import model_server as command",
-        "from gannet_serving.commands.serve import serve as command",
-    ],
-)
-def test_help_is_shown_without_tensorflow(code: str) -> None:
-    script = f"{code}; import sys; command(['--help'], standalone_mode=False); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0
-    assert "--port" in done.stdout
-    assert "tensorflow" not in done.stdout.splitlines()[-1].split()
-
-
-@pytest.mark.parametrize("module", ["tensorflow", "tensorflow_serving"])
-@pytest.mark.parametrize(
-    ("program", "arguments"),
-    [("gannet", ["serve", "{models}"]), ("gannet-model-server", ["--model_base_path={models}"])],
-)
-def test_without_the_libraries_of_a_server_nothing_starts(
-    program: str, arguments: list[str], module: str, tmp_path: Path
-) -> None:
-    script = f"import sys; sys.modules[{module!r}] = None; {PROGRAMS[program]}"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *(argument.format(models=tmp_path) for argument in arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        f"{program}: this needs {module}, which is missing; pip install 'gannet-toolkit[serve]'\n"
-    )
-
-
 def test_a_name_that_is_no_text_can_be_logged_and_an_idle_server_ends(
     start: Callable[..., Process], tmp_path: Path
 ) -> None:
@@ -376,9 +276,10 @@ def test_a_name_that_is_no_text_can_be_logged_and_an_idle_server_ends(
     assert not any("Logging error" in line for line in process.log)
 
 
-def test_serve_needs_no_stderr(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stderr", ["&-", *(["/dev/full"] if Path("/dev/full").exists() else [])])
+def test_serve_needs_no_stderr(stderr: str, tmp_path: Path) -> None:
     with subprocess.Popen(
-        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("gannet", "serve", tmp_path, "--port", "0")],
+        ["sh", "-c", f'exec "$@" 2>{stderr}', "sh", *command("gannet", "serve", tmp_path, "--port", "0")],
         stdout=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,

@@ -9,8 +9,9 @@ import pytest
 
 from gannet_serving import loads
 from gannet_serving.config import ModelConfig
-from gannet_serving.engine import load_model
+from gannet_serving.engine import loader
 from gannet_serving.model import Model
+from gannet_serving.options import ServerOptions
 from gannet_serving.processor import advice
 from gannet_serving.servables import Servables
 
@@ -59,7 +60,7 @@ def test_a_load_says_it_once(
     write_card(tmp_path / "gen" / "3", in_precision("bfloat16"))
     # The one thing that a machine cannot be asked to be: another one.
     monkeypatch.setattr(loads, "read_cpuinfo", lambda: cpuinfo)
-    model = Model(Servables("gen"), loads.Loads(load_model))
+    model = Model(Servables("gen"), loads.Loads(loader(ServerOptions())))
     model.configure(ModelConfig("gen", tmp_path / "gen"))
     with caplog.at_level(logging.WARNING):
         assert model.sync()

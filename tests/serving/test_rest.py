@@ -33,7 +33,8 @@ def models(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[LocalServer]:
-    with LocalServer(models, rest=True, options=ServerOptions(rest_api_timeout_in_ms=300)) as server:
+    options = ServerOptions(rest_api_num_threads=16, rest_api_timeout_in_ms=300)
+    with LocalServer(models, rest=True, options=options) as server:
         yield server
 
 
@@ -63,6 +64,12 @@ def test_one_connection_asks_many_times(connection: HTTPConnection) -> None:
 def test_a_body_of_unknown_length(connection: HTTPConnection) -> None:
     connection.request("POST", PREDICT, iter([GOOD[:9], GOOD[9:]]), encode_chunked=True)
     assert connection.getresponse().status == 200
+
+
+def test_half_a_surrogate_pair_in_a_message(connection: HTTPConnection) -> None:
+    connection.request("POST", PREDICT, b'{"instances": "\\ud800"}')
+    code, message = error_of(connection.getresponse())
+    assert (code, message.split("\n")[1]) == (400, '    "instances": "?"')
 
 
 GZIP = {"Content-Encoding": "gzip"}
@@ -128,7 +135,7 @@ def test_a_port_in_use_is_noticed(server: LocalServer) -> None:
 
     port = int(server.rest_url.split("/")[2].rpartition(":")[2])
     options = ServerOptions(port=0, rest_api_port=port)
-    complaint = f"^cannot listen on 127.0.0.1:{port}: Address already in use; .* --rest_api_port or --host$"
+    complaint = f"^cannot listen on 127.0.0.1:{port}: Address already in use; choose another port or --host$"
     with pytest.raises(UsageError, match=complaint):
         ModelServer(ModelManager(Fixed({})), options).start()
 

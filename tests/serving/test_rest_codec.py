@@ -129,6 +129,18 @@ def test_a_long_value_is_cut_in_a_message() -> None:
     assert caught.value.message.endswith("...TRUNCATED Excepting 'instances' to be an list/array")
 
 
+def test_rows_that_are_nested_deeply_enough_without_their_list() -> None:
+    body = f'{{"instances": [{"[" * 64}1{"]" * 64}]}}'.encode()
+    with pytest.raises(StatusError, match="nested too deeply"):
+        read_predict(body).tensors({"x": 1})
+
+
+def test_a_number_that_no_float_can_be() -> None:
+    body = f'{{"inputs": [1{"0" * 400}]}}'.encode()
+    with pytest.raises(StatusError, match="to float without loss of precision"):
+        read_predict(body).tensors({"x": 1})
+
+
 @pytest.mark.parametrize("version", ["9" * 19, "9" * 5000])
 def test_a_version_that_no_model_can_have(version: str) -> None:
     with pytest.raises(StatusError, match="Failed to convert version: 99"):

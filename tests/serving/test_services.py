@@ -1,5 +1,6 @@
 """What stands beside the models' own services: health, reflection, and options of the answers."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ OPTIONS = ServerOptions(
     enable_signature_method_name_check=True,
     grpc_max_threads=1,
 )
-SERVING, NOT_SERVING = 1, 2
+SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,30 @@ class TestHealth:
         with pytest.raises(grpc.RpcError) as caught:
             health_pb2_grpc.HealthStub(stubs.channel).Check(request, timeout=30)
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+    def test_each_model_has_a_health_of_its_own(
+        self, models: Path, saved_models: Any, tmp_path: Path, connect: Callable[[str], Any]
+    ) -> None:
+        """A model whose versions go is NOT_SERVING, one that is not there yet is told when it comes."""
+        (tmp_path / "gen").mkdir()
+        shutil.copytree(models / "gen" / "1", tmp_path / "gen" / "1")
+        with LocalServer(tmp_path, options=OPTIONS) as server:
+            stub = health_pb2_grpc.HealthStub(connect(server.target).channel)
+            gen = stub.Watch(health_pb2.HealthCheckRequest(service="gen"), timeout=60)
+            later = stub.Watch(health_pb2.HealthCheckRequest(service="later"), timeout=60)
+            assert (next(gen).status, next(later).status) == (SERVING, SERVICE_UNKNOWN)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Check(health_pb2.HealthCheckRequest(service="later"), timeout=30)
+            assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+            (tmp_path / "later").mkdir()
+            saved_models.write_gen(tmp_path / "later" / "1")
+            while next(later).status != SERVING:
+                pass
+            assert stub.Check(health_pb2.HealthCheckRequest(service="later"), timeout=30).status == SERVING
+            shutil.rmtree(tmp_path / "gen" / "1")
+            assert next(gen).status == NOT_SERVING
+            assert stub.Check(health_pb2.HealthCheckRequest(service="gen"), timeout=30).status == NOT_SERVING
+            assert stub.Check(health_pb2.HealthCheckRequest(), timeout=30).status == SERVING
 
     def test_not_serving_once_the_server_stops(self, models: Path, connect: Callable[[str], Any]) -> None:
         with LocalServer(models, options=OPTIONS) as server:

@@ -14,6 +14,7 @@ DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
     "bench": "Measure how many images servers draw, and how long callers wait.",
+    "doctor": "Tell what is wrong with models, a configuration or a server.",
     "export": "Export a generator as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
     "interpolate": "Draw the way from one image to the next, as a strip or an animation.",
@@ -21,6 +22,7 @@ SUMMARIES: Final = {
     "ready": "Tell by the exit code whether a model can be asked for images on every server.",
     "sample": "Draw images from a run's checkpoint.",
     "serve": "Serve every model of the directory MODELS over gRPC.",
+    "serving": "Configure a TensorFlow Serving.",
     "show": "Print how the image in a PNG FILE was drawn, and the command that draws it again.",
     "status": "Print the state of a model's versions on every server.",
     "train": "Train a GAN and write a run directory.",

@@ -1,6 +1,8 @@
 """What a REST request is answered, apart from HTTP."""
 
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from google.protobuf import json_format
@@ -13,7 +15,10 @@ from tensorflow_serving.apis.input_pb2 import Input
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
+from gannet_client.codec import Array
 from gannet_client.contract import SERVING_DEFAULT, SIGNATURE_DEF
+from gannet_serving.callers import require_time_left
+from gannet_serving.calls import Call
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_service import ModelService
 from gannet_serving.model_spec import lease
@@ -23,8 +28,15 @@ from gannet_serving.prediction_service import PredictionService
 from gannet_serving.rest.paths import Target, parse_path
 from gannet_serving.rest.requests import Feature, read_examples, read_predict
 from gannet_serving.rest.responses import write_class, write_floats, write_results, write_tensors
-from gannet_serving.rpc import Call, require_time_left
 from gannet_serving.status import invalid
+
+_APIS = {
+    "classify": "Classify",
+    "metadata": "GetModelMetadata",
+    "predict": "Predict",
+    "regress": "Regress",
+    "status": "GetModelStatus",
+}
 
 
 class RestApi:
@@ -49,6 +61,7 @@ class RestApi:
             StatusError: The request is refused or fails.
         """
         target = parse_path(method, path)
+        call.api = _APIS[target.verb]
         if target.verb == "predict":
             return self._predict(target, body, call)
         if target.verb == "classify":
@@ -61,13 +74,17 @@ class RestApi:
 
     def _predict(self, target: Target, body: bytes, call: Call) -> str:
         request = read_predict(body)
-        with lease(self._manager, _spec(target)) as (_, session):
-            signature = _signature(session.signatures, request.signature_name)
+        with lease(self._manager, _spec(target), call) as (call.version, session):
+            call.signature = _existing(session.signatures, request.signature_name)
+            signature = session.signatures[call.signature]
             form, arrays = request.tensors({alias: info.dtype for alias, info in signature.inputs.items()})
             check_method(signature, self._options)
             require_time_left(call)
+            call.count_rows = partial(_rows, arrays)
             feeds = {signature.inputs[alias].name: array for alias, array in arrays.items()}
-            outputs = session.run(feeds, [info.name for info in signature.outputs.values()])
+            begin = time.perf_counter()
+            outputs = session.run(feeds, [info.name for info in signature.outputs.values()], call)
+            call.runtime = time.perf_counter() - begin
         return write_tensors(dict(zip(signature.outputs, outputs, strict=True)), form)
 
     def _classify(self, target: Target, body: bytes, call: Call) -> str:
@@ -98,6 +115,12 @@ class RestApi:
         )
 
 
+def _rows(arrays: Mapping[str, Array]) -> int:
+    """The size of the first input's first dimension."""
+    shape = next(iter(arrays.values())).shape
+    return shape[0] if shape else 1
+
+
 def _spec(target: Target) -> ModelSpec:
     spec = ModelSpec(name=target.name)
     if target.version is not None:
@@ -107,11 +130,11 @@ def _spec(target: Target) -> ModelSpec:
     return spec
 
 
-def _signature(signatures: Mapping[str, Any], key: str) -> Any:
+def _existing(signatures: Mapping[str, Any], key: str) -> str:
     name = key or SERVING_DEFAULT
     if name not in signatures:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
-    return signatures[name]
+    return name
 
 
 def _examples_request(request_class: Any, target: Target, body: bytes) -> Any:

@@ -90,7 +90,13 @@ class TensorReader:
         return shape, len(self._leaves) - before
 
     def array(self, shape: Shape) -> Array:
-        """All that was taken."""
+        """All that was taken.
+
+        Raises:
+            StatusError: The shape has too many dimensions, or the dtype is one that JSON is not given.
+        """
+        if len(shape) > _MAX_DIMENSIONS:
+            raise too_deep()
         if self._kind is None:  # no value at all came, or it would have been refused
             raise _unimplemented(None, self._dtype)
         flat = np.empty(len(self._leaves), self._kind.parsed)
@@ -157,7 +163,8 @@ def lossless(value: float, array: str, name: str) -> float:
     if isinstance(value, int) and _INT64[0] <= value <= _UINT64[1]:
         fits = abs(value) < 2 ** (np.finfo(array).nmant + 1)
     else:
-        fits = not math.isfinite(value) or abs(value) <= float(np.finfo(array).max)
+        is_special = isinstance(value, float) and not math.isfinite(value)
+        fits = is_special or abs(value) <= float(np.finfo(array).max)
     if not fits:
         raise invalid(f"Cannot convert JSON value: {shown(value)} to {name} without loss of precision.")
     return float(value)

@@ -1,0 +1,1 @@
+"""TensorFlow Serving itself: what it is told, from one file that is checked."""

@@ -1,0 +1,164 @@
+"""The files of a TensorFlow Serving, from its settings."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from gannet_client.errors import UsageError
+from gannet_serving.production.arguments import (
+    BATCHING_CONFIG,
+    MODELS_CONFIG,
+    MONITORING_CONFIG,
+    SSL_CONFIG,
+    arguments,
+)
+from gannet_serving.production.settings import Latest, Model, ServingSettings, Tls
+from gannet_serving.text_protos import new_message
+from gannet_serving.tls import require_usable
+
+ARGUMENTS = "arguments.txt"
+FILES = (MODELS_CONFIG, BATCHING_CONFIG, MONITORING_CONFIG, SSL_CONFIG, ARGUMENTS)
+"""All that may be written; what the settings do not ask for is removed."""
+_MAX_PEM_BYTES = 1 << 20
+
+
+def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str]:
+    """The text of every file, by name.
+
+    Args:
+        settings: What the server is to do.
+        image: Whose server it is.
+        folder: To which the files of TLS are relative.
+
+    Raises:
+        UsageError: The server does not know a flag or would ignore it, or TLS cannot work.
+
+    >>> files = render(ServingSettings(models={"digits": {"labels": {"stable": 3}}}), "gannet", Path())
+    >>> print(files["models.config"])
+    model_config_list {
+      config {
+        name: "digits"
+        base_path: "/models/digits"
+        model_platform: "tensorflow"
+        version_labels {
+          key: "stable"
+          value: 3
+        }
+      }
+    }
+    <BLANKLINE>
+    """
+    files = {MODELS_CONFIG: _models_config(settings), ARGUMENTS: _lines(arguments(settings, image))}
+    if settings.batching:
+        files[BATCHING_CONFIG] = _text(_batching_config(settings))
+    if settings.monitoring.enabled:
+        config = new_message("MonitoringConfig")
+        config.prometheus_config.enable = True
+        config.prometheus_config.path = settings.monitoring.path
+        files[MONITORING_CONFIG] = _text(config)
+    if settings.tls:
+        files[SSL_CONFIG] = _text(_ssl_config(settings.tls, folder))
+    return files
+
+
+def write(files: Mapping[str, str], directory: Path) -> None:
+    """Writes rendered files, each as a whole, and removes those of before that are not among them.
+
+    The file with the private key is readable by its owner alone.
+
+    Raises:
+        UsageError: The directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            if name in files:
+                _replace(directory / name, files[name])
+            else:
+                (directory / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or directory}: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    staged = path.with_name(f".staging-{secrets.token_hex(8)}")
+    mode = 0o600 if path.name == SSL_CONFIG else 0o644
+    try:
+        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            file.write(text)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _models_config(settings: ServingSettings) -> str:
+    config = ModelServerConfig()
+    for name, model in settings.models.items():
+        entry = config.model_config_list.config.add(name=name, model_platform="tensorflow")
+        entry.base_path = _base_path(settings, name, model)
+        _set_policy(entry.model_version_policy, model)
+        entry.version_labels.update(model.labels)
+    return _text(config)
+
+
+def _base_path(settings: ServingSettings, name: str, model: Model) -> str:
+    path = model.path or name
+    return path if "://" in path else f"{settings.mounted_at.rstrip('/')}/{path}"
+
+
+def _set_policy(policy: Any, model: Model) -> None:
+    match model.versions:
+        case "latest":
+            pass
+        case "all":
+            policy.all.SetInParent()
+        case Latest(latest=count):
+            policy.latest.num_versions = count
+        case numbers:
+            policy.specific.versions.extend(numbers)
+
+
+def _batching_config(settings: ServingSettings) -> Any:
+    batching, config = settings.batching, new_message("BatchingParameters")
+    assert batching is not None
+    config.max_batch_size.value = batching.max_batch_size
+    config.batch_timeout_micros.value = batching.timeout_micros
+    config.max_enqueued_batches.value = batching.max_enqueued_batches
+    if batching.threads is not None:
+        config.num_batch_threads.value = batching.threads
+    config.allowed_batch_sizes.extend(batching.sizes)
+    return config
+
+
+def _ssl_config(tls: Tls, folder: Path) -> Any:
+    config = new_message("SSLConfig")
+    config.server_key = _pem(folder / tls.key, "key")
+    config.server_cert = _pem(folder / tls.certificate, "certificate")
+    if tls.client_ca:
+        config.custom_ca = _pem(folder / tls.client_ca, "client_ca")
+        config.client_verify = True
+    require_usable(config, "tls")
+    return config
+
+
+def _pem(path: Path, setting: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_PEM_BYTES).decode("ascii")
+    except OSError as error:
+        raise UsageError(f"tls.{setting}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"tls.{setting}: expected {path} in PEM form") from None
+
+
+def _text(message: Any) -> str:
+    return str(text_format.MessageToString(message, as_utf8=True))
+
+
+def _lines(flags: list[str]) -> str:
+    return "".join(f"{flag}\n" for flag in flags)

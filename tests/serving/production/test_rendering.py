@@ -1,0 +1,196 @@
+"""`gannet serving render`: what it refuses, what it writes, and that a server reads it."""
+
+import json
+import socket
+import stat
+import tomllib
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf import text_format
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from gannet_client.contract import CARD_FILE
+from gannet_client.errors import UsageError
+from gannet_serving.commands.serving import serving
+from gannet_serving.production.rendering import FILES
+from tests.certificates import Pair, issue
+from tests.serving.processes import Process
+
+REFUSALS = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text())["case"]
+
+Render = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with models that are looked at and not loaded: `gen` 1 and 2, `empty`."""
+    for number in (1, 2):
+        card = tmp_path / "models" / "gen" / str(number) / CARD_FILE
+        card.parent.mkdir(parents=True)
+        card.write_text(json.dumps({"largest_warmed_batch": 32, "libraries": {"tensorflow": "2.20.0"}}))
+    (tmp_path / "models" / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def render(folder: Path) -> Render:
+    """Renders settings into `config`."""
+
+    def render(settings: str, *options: str) -> Result:
+        file = folder / "serving.toml"
+        file.write_text(settings)
+        return CliRunner().invoke(serving, ["render", str(file), "--out", str(folder / "config"), *options])
+
+    return render
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=[case["name"] for case in REFUSALS])
+def test_refusal(case: dict[str, str], render: Render, folder: Path) -> None:
+    result = render(case["settings"])
+    assert isinstance(result.exception, UsageError)
+    message = str(result.exception).removeprefix(f"{folder / 'serving.toml'}: ")
+    assert message == case["message"].replace("$here", str(folder))
+    assert not (folder / "config").exists()
+
+
+def test_a_file_that_is_not_there(folder: Path) -> None:
+    result = CliRunner().invoke(serving, ["render", str(folder / "no.toml"), "--out", str(folder / "config")])
+    assert str(result.exception) == f"cannot read {folder / 'no.toml'}: No such file or directory"
+
+
+def test_every_policy_and_label(render: Render, folder: Path) -> None:
+    for name in ("two", "all", "some"):
+        for number in (3, 4, 5):
+            (folder / "models" / name / str(number)).mkdir(parents=True)
+    result = render(
+        "mounted_at = '/srv/'\n[models.gen]\n"
+        "[models.two]\nversions = { latest = 2 }\nlabels = { a = 4, b = 5 }\n"
+        "[models.all]\nversions = 'all'\n[models.some]\nversions = [3, 5]\n[models.far]\npath = 'gs://bucket/far'"
+    )
+    assert result.exit_code == 0, result.exception
+    config = text_format.Parse((folder / "config" / "models.config").read_text(), ModelServerConfig())
+    models = {model.name: model for model in config.model_config_list.config}
+    assert {name: model.base_path for name, model in models.items()} == {
+        **{name: f"/srv/{name}" for name in ("gen", "two", "all", "some")},
+        "far": "gs://bucket/far",
+    }
+    assert {model.model_platform for model in models.values()} == {"tensorflow"}
+    policies = {name: model.model_version_policy for name, model in models.items()}
+    assert policies["gen"].WhichOneof("policy_choice") is None
+    assert policies["two"].latest.num_versions == 2
+    assert policies["all"].WhichOneof("policy_choice") == "all"
+    assert list(policies["some"].specific.versions) == [3, 5]
+    assert dict(models["two"].version_labels) == {"a": 4, "b": 5}
+    arguments = (folder / "config" / "arguments.txt").read_text().splitlines()
+    assert "--allow_version_labels_for_unavailable_models=true" in arguments
+
+
+def test_nothing_stays_that_is_no_longer_asked_for(render: Render, folder: Path) -> None:
+    assert render("[models.gen]").exit_code == 0
+    written = {path.name for path in (folder / "config").iterdir()}
+    assert written == {"models.config", "batching.config", "monitoring.config", "arguments.txt"}
+    result = render("batching = false\n[monitoring]\nenabled = false\n[models.gen]")
+    assert result.output.split() == [str(folder / "config" / n) for n in ("arguments.txt", "models.config")]
+    assert {path.name for path in (folder / "config").iterdir()} == {"arguments.txt", "models.config"}
+
+
+def test_a_refusal_leaves_the_files_of_before(render: Render, folder: Path) -> None:
+    render("[models.gen]")
+    before = {path: path.read_bytes() for path in (folder / "config").iterdir()}
+    assert render("[models.missing]").exit_code
+    assert {path: path.read_bytes() for path in (folder / "config").iterdir()} == before
+
+
+def test_an_older_server_is_warned_of(render: Render, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert render("[models.gen]", "--image", "tensorflow/serving:2.19.1").exit_code == 0
+    [warning] = caplog.messages
+    assert warning.startswith(
+        "gen version 2 was exported by TensorFlow 2.20.0, and tensorflow/serving:2.19.1 is older"
+    )
+    caplog.clear()
+    assert render("[models.gen]").exit_code == 0
+    assert not caplog.messages
+
+
+def test_models_that_are_elsewhere_are_not_looked_at(
+    render: Render, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert render("models_dir = 'elsewhere'\n[models.gen]").exit_code == 0
+    [warning] = caplog.messages
+    assert "elsewhere is no directory here" in warning
+
+
+class TestTls:
+    SETTINGS = "[tls]\nkey = 'server.key'\ncertificate = 'server.pem'\nclient_ca = 'ca.pem'\n[models.gen]"
+
+    def test_only_its_owner_reads_the_key(self, render: Render, folder: Path) -> None:
+        write_pems(folder)
+        assert render(self.SETTINGS).exit_code == 0
+        file = folder / "config" / "ssl.config"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert "--ssl_config_file=/config/ssl.config" in (folder / "config" / "arguments.txt").read_text()
+
+    def test_the_key_of_another_is_refused(self, render: Render, folder: Path) -> None:
+        write_pems(folder)
+        (folder / "server.key").write_text(issue("other").key)
+        assert str(render(self.SETTINGS).exception) == "tls: server_key is not the key of server_cert"
+
+
+def test_a_server_reads_it_and_does_all_of_it(
+    saved_models: Any, predict_request: Callable[..., Any], tmp_path: Path
+) -> None:
+    saved_models.write_gen(tmp_path / "models" / "gen" / "1")
+    authority = write_pems(tmp_path)
+    port, rest_port = free_ports(2)
+    (tmp_path / "serving.toml").write_text(
+        f"mounted_at = '{tmp_path}/models'\nconfig_dir = '{tmp_path}/config'\n"
+        f"[server]\nport = {port}\nrest_port = {rest_port}\n"
+        "[tls]\nkey = 'server.key'\ncertificate = 'server.pem'\n"
+        "[models.gen]\nlabels = { stable = 1 }\n"
+    )
+    out = tmp_path / "config"
+    result = CliRunner().invoke(serving, ["render", str(tmp_path / "serving.toml"), "--out", str(out)])
+    assert result.exit_code == 0, result.exception
+    assert {path.name for path in out.iterdir()} == set(FILES)
+    server = Process("gannet-model-server", *(out / "arguments.txt").read_text().splitlines())
+    try:
+        server.read_log_until("listening on")
+        credentials = grpc.ssl_channel_credentials(authority.certificate.encode())
+        with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
+            request = predict_request("gen", {"noise": np.ones((3, 4), np.float32)})
+            request.model_spec.version_label = "stable"
+            response = PredictionServiceStub(channel).Predict(request, timeout=30)
+        assert response.outputs["images"].tensor_content
+        metrics = f"http://127.0.0.1:{rest_port}/monitoring/prometheus/metrics"
+        with urllib.request.urlopen(metrics, timeout=30) as answer:
+            assert b":tensorflow:serving:request_count" in answer.read()
+    finally:
+        server.kill()
+
+
+def write_pems(folder: Path) -> Pair:
+    """Writes a server's key and certificate and the authority's, which is returned."""
+    authority = issue("authority")
+    pair = issue("server", authority)
+    (folder / "server.key").write_text(pair.key)
+    (folder / "server.pem").write_text(pair.certificate)
+    (folder / "ca.pem").write_text(authority.certificate)
+    return authority
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
