@@ -1,8 +1,9 @@
 """Which of several servers is asked next: each in turn, without those that were found dead."""
 
-import threading
+import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from itertools import count
 from typing import Final
 
 _FIRST_PAUSE: Final = 0.5
@@ -10,7 +11,9 @@ _LONGEST_PAUSE: Final = 10.0
 
 
 class Endpoints:
-    """The addresses of servers that serve the same models; safe to share between threads.
+    """The addresses of servers that serve the same models.
+
+    Safe to share between threads, and to be forked, without a lock: a count that is lost does no harm.
 
     One that cannot be reached is left out for half a second, and for twice as long each further time; then
     one request tries it again.
@@ -28,8 +31,9 @@ class Endpoints:
     def __init__(self, targets: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.targets = tuple(targets)
         self._clock = clock
-        self._lock = threading.Lock()
-        self._turn = 0
+        self._turns = count(
+            random.randrange(max(len(self.targets), 1))
+        )  # short-lived clients share the load too
         self._failures = dict.fromkeys(self.targets, 0)
         self._out_until = dict.fromkeys(self.targets, 0.0)
 
@@ -40,14 +44,12 @@ class Endpoints:
         """
         if len(self.targets) == 1:
             return self.targets[0]
-        with self._lock:
-            now = self._clock()
-            self._turn += 1
-            order = [self.targets[(self._turn + i) % len(self.targets)] for i in range(len(self.targets))]
-            chosen = min(order, key=lambda target: (max(self._out_until[target] - now, 0.0), target in tried))
-            if self._failures[chosen]:  # one request tries it, the others wait for what comes of that
-                self._out_until[chosen] = now + _pause(self._failures[chosen])
-            return chosen
+        now, turn = self._clock(), next(self._turns) % len(self.targets)
+        order = (*self.targets[turn:], *self.targets[:turn])
+        chosen = min(order, key=lambda target: (max(self._out_until[target] - now, 0.0), target in tried))
+        if self._failures[chosen]:  # one request tries it, the others wait for what comes of that
+            self._out_until[chosen] = now + _pause(self._failures[chosen])
+        return chosen
 
     def has_other(self, tried: Collection[str]) -> bool:
         """Whether another than those `tried` is in."""
@@ -56,16 +58,14 @@ class Endpoints:
 
     def failed(self, target: str) -> None:
         """Nothing answered at this address."""
-        with self._lock:
-            self._failures[target] += 1
-            self._out_until[target] = self._clock() + _pause(self._failures[target])
+        self._failures[target] += 1
+        self._out_until[target] = self._clock() + _pause(self._failures[target])
 
     def answered(self, target: str) -> None:
         """Something did, were it an error."""
         if self._failures[target]:
-            with self._lock:
-                self._failures[target] = 0
-                self._out_until[target] = 0.0
+            self._failures[target] = 0
+            self._out_until[target] = 0.0
 
 
 def _pause(failures: int) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gannet_client import contract
 from gannet_client._messages import Answer
+from gannet_client._models import MAX_LATENT_DIM
 from gannet_client._rows import Format, Rows
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
@@ -112,7 +113,8 @@ def _width(spec: TensorSpec) -> int:
     """The width of an input that may be noise; 0 of any other."""
     if spec.dtype not in _FLOATS or spec.shape is None or len(spec.shape) != 2 or spec.shape[0] is not None:
         return 0
-    return spec.shape[1] or 0
+    width = spec.shape[1] or 0
+    return width if width <= MAX_LATENT_DIM else 0
 
 
 def _is_image(spec: TensorSpec) -> bool:

@@ -58,7 +58,7 @@ def read_card(answer: Answer, what: str) -> dict[str, Any]:
     """The model card of an answer of the signature `card`."""
     try:
         card = json.loads(answer.outputs[contract.CARD].ravel()[0])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{what}: the model card cannot be read ({error!r:.100})") from error
     if not isinstance(card, dict) or card.get("format") != contract.CARD_FORMAT:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__

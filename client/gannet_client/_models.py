@@ -10,6 +10,7 @@ import numpy as np
 from gannet_client import contract
 from gannet_client._messages import Answer
 from gannet_client._rows import Format, Rows, Wish
+from gannet_client.checks import check_range
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
 from gannet_client.errors import ModelError, UsageError
@@ -18,6 +19,10 @@ _OUTPUTS: Final = {"pixels": contract.PIXELS, "png": contract.PNG, "float": cont
 _OF_SEEDS: Final = {"pixels": contract.SEEDED_PIXELS, "png": contract.SEEDED_PNG}
 _OF_NOISE: Final = {"pixels": contract.PIXELS, "png": contract.PNG, "float": contract.SERVING_DEFAULT}
 _DTYPES: Final = {"pixels": np.dtype(np.uint8), "png": np.dtype(object), "float": np.dtype(np.float32)}
+
+
+MAX_LATENT_DIM: Final = 1 << 20
+_MAX_SIDE: Final = 1 << 16
 
 
 class Model(Protocol):
@@ -86,10 +91,14 @@ class Exported:
             ModelError: The card lacks something, or names a condition that this release does not know.
         """
         try:
-            latent_dim, image_shape = int(card["latent_dim"]), tuple(map(int, card["image_shape"]))
+            latent_dim = check_range("latent_dim", card["latent_dim"], 1, MAX_LATENT_DIM)
+            height, width, channels = card["image_shape"]
+            image_shape = tuple(
+                check_range("image_shape", side, 1, _MAX_SIDE) for side in (height, width, channels)
+            )
             conditions = Conditions.of_card(dict(card), what)
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{what}: the model card lacks something ({error!r:.100})") from error
+            raise ModelError(f"{what}: the model card cannot be used ({error!r:.150})") from error
         return cls(version, what, latent_dim, image_shape, conditions, str(card.get("weights_sha256", "")))
 
     def noise(self, seeds: Array) -> Array | None:

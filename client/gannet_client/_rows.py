@@ -44,7 +44,8 @@ class Wish:
             raise UsageError(f"format must be one of {', '.join(FORMATS)}; received {self.format!r}")
 
     def __len__(self) -> int:
-        return len(self.noise if self.seeds is None else self.seeds)  # type: ignore[arg-type]
+        given = self.noise if self.seeds is None else self.seeds
+        return 0 if given is None else len(given)
 
 
 def wish_for(
@@ -82,7 +83,8 @@ class Rows:
     conditions: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.noise if self.seeds is None else self.seeds)  # type: ignore[arg-type]
+        given = self.noise if self.seeds is None else self.seeds
+        return 0 if given is None else len(given)
 
     def through(self, noise: Array) -> "Rows":
         """The same rows, drawn through noise."""

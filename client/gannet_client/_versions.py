@@ -76,7 +76,10 @@ class Versions:
 
     def name(self) -> str:
         """The name of the model that is asked now."""
-        return self._name if self._routes is None else self._routes.current().model  # type: ignore[return-value]
+        if self._routes is not None:
+            return self._routes.current().model
+        assert self._name is not None  # as `Settings` has it
+        return self._name
 
     def chosen(
         self, choice: Choice, deadline: Deadline, ask: Callable[[ModelRef], Operation[T]]

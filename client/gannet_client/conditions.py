@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gannet_client import contract
+from gannet_client.checks import check_range
 from gannet_client.codec import Array
 from gannet_client.errors import ModelError, UsageError
 
@@ -20,6 +21,7 @@ Codes: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | Array
 """K continuous codes for all images, or a row of K for each; NaN: drawn from the seed."""
 
 _LISTED: Final = 20
+_MAX_CODES: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Conditions:
             )
         return cls(
             tuple(map(str, card["classes"])) if contract.LABELS in names else (),
-            int(card["codes"]) if contract.CODES in names else 0,
+            check_range("codes", card["codes"], 1, _MAX_CODES) if contract.CODES in names else 0,
             contract.TRUNCATION in names,
         )
 

@@ -10,7 +10,6 @@ shown it at 10 as well. `generation` counts the changes of the file.
 import hashlib
 import json
 import logging
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -84,7 +83,6 @@ class Routes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
         self._seen = self._stamp()
         self._route = read_route(path)
 
@@ -92,10 +90,8 @@ class Routes:
         """What the file says now."""
         stamp = self._stamp()
         if stamp != self._seen:
-            with self._lock:
-                if stamp != self._seen:
-                    self._seen = stamp
-                    self._read_again()
+            self._seen = stamp
+            self._read_again()
         return self._route
 
     def _read_again(self) -> None:

@@ -142,3 +142,23 @@ def test_a_model_that_draws_something_else(client: Client, fake: Any, pixels: An
     with pytest.raises(ModelError) as caught:
         client.generate(2)
     assert_clear(caught.value, "model 'digits' version 1", "uint8 [2, 6, 5, 3]", "received")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latent_dim": 10**12},
+        {"latent_dim": "wide"},
+        {"image_shape": [4, 4]},
+        {"image_shape": [4, 4, 10**9]},
+        {"image_shape": None},
+        {"conditions": ["labels"], "classes": None},
+        {"conditions": ["codes"], "codes": 10**9},
+        {"conditions": 7},
+    ],
+)
+def test_a_card_that_makes_no_sense(client: Client, fake: Any, changes: dict[str, Any]) -> None:
+    fake.card.update(changes)
+    with pytest.raises(ModelError, match="model 'digits' version 1: the model card cannot be used") as caught:
+        client.generate(1)
+    assert_clear(caught.value)

@@ -54,6 +54,7 @@ def address_in(log: Path, process: "subprocess.Popen[str]") -> str:
     return found[1]
 
 
+@pytest.mark.slow
 def test_no_call_is_lost_with_a_server(servers: Any) -> None:
     targets, processes = zip(*servers, strict=True)
     with Client(targets[0], model="digits") as client:

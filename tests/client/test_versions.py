@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
-from gannet_client import Client, ModelNotFound
-from gannet_serving import LocalServer
+from gannet_client import Client, ModelNotFound, Retry, TooManyRows
+from gannet_serving import LocalServer, ServerOptions
 from tests.client import served
 
 
@@ -72,3 +73,30 @@ def keep_all_versions(target: str, name: str, path: Path) -> None:
     config.model_version_policy.all.SetInParent()
     with grpc.insecure_channel(target) as channel:
         model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=60)
+
+
+BATCHING = """
+max_batch_size { value: 8 } batch_timeout_micros { value: 1000 } max_enqueued_batches { value: 2 }
+num_batch_threads { value: 1 } allowed_batch_sizes: 4 allowed_batch_sizes: 8
+"""
+
+
+def test_a_batching_server_whose_queue_is_short(real_models: Path, real_target: str, tmp_path: Path) -> None:
+    parameters = tmp_path / "batching.txt"
+    parameters.write_text(BATCHING)
+    options = ServerOptions(enable_batching=True, batching_parameters_file=str(parameters))
+    with Client(real_target, model="animals") as client:
+        reference = client.generate(200, seed=0)
+    patient = Retry(attempts=100, first=0.01)
+    with (
+        LocalServer(real_models, options=options) as server,
+        Client(server.target, model="animals", parallel=8, retry=patient, timeout=120) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        drawn = list(pool.map(lambda seed: client.generate(150, seed=seed), range(0, 50, 10)))
+        for images, seed in zip(drawn, range(0, 50, 10), strict=True):
+            assert close_to(images.array, reference.array[seed : seed + 150])
+        assert client.generate(0).array.shape == (0, *served.IMAGE)
+        with pytest.raises(TooManyRows, match="split the request") as caught:
+            client.predict({"seeds": np.arange(9)}, signature="latents")
+        assert caught.value.limit == 8
