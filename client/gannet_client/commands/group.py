@@ -14,7 +14,9 @@ DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
     "bench": "Measure how many images servers draw, and how long callers wait.",
-    "doctor": "Tell what is wrong with models directories, configurations or a running server, and what to do.",
+    "doctor": (
+        "Tell what is wrong with models directories, configurations or a running server, and what to do."
+    ),
     "export": "Export a generator as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
     "interpolate": "Draw the way from one image to the next, as a strip or an animation.",
