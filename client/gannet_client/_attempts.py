@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gannet_client._effects import Call, Operation, Sleep
 from gannet_client._endpoints import Endpoints
@@ -26,8 +26,7 @@ class Deadline:
         return max(self._end - self._clock(), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The bytes of a response, who sent it, after how many requests and, for the last one, seconds."""
 
     data: bytes

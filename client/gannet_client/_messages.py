@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gannet_client import codec, contract
 from gannet_client._attempts import Reply
@@ -16,8 +15,7 @@ METADATA: Final = f"/{contract.PREDICTION_SERVICE}/GetModelMetadata"
 STATUS: Final = f"/{contract.MODEL_SERVICE}/GetModelStatus"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a signature computed.
 
     Attributes:

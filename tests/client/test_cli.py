@@ -95,7 +95,7 @@ def test_an_unknown_command_gets_the_nearest_name(gannet: Any) -> None:
     code, out, err = gannet("genrate")
     assert (code, out) == (2, "")
     assert err == "gannet: No such command 'genrate'. Did you mean 'generate'?; see 'gannet --help'\n"
-    assert "Known: bench, export, generate" in gannet("xyz")[2]
+    assert "Known: bench, doctor, export, generate" in gannet("xyz")[2]
 
 
 # How it fails.

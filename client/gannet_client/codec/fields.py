@@ -67,7 +67,9 @@ def read_fields(data: memoryview, repeated: int = 0) -> Fields:
     fields = Fields()
     position, end = 0, len(data)
     while position < end:
-        tag, start = read_varint(data, position)
+        tag, start = data[position], position + 1
+        if tag > 0x7F:
+            tag, start = read_varint(data, position)
         if tag not in _TAGS:
             raise ValueError(f"a field at byte {position} has the number {tag >> 3}, which no field may have")
         position = _read_field(data, tag, start, fields, repeated)

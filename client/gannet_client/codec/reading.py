@@ -6,6 +6,7 @@ What stands in the message as an array's own bytes is not copied. Decoding follo
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
@@ -139,7 +140,12 @@ def _read_shape(data: memoryview) -> tuple[tuple[int, ...], int]:
         raise ValueError(
             f"a tensor shape of {len(data)} bytes cannot be read; the limit is {_MAX_SHAPE_BYTES}"
         )
-    shape = tuple(dim.size for dim in _parsed(data, wire.TensorShapeProto).dim)
+    return _shape(bytes(data))
+
+
+@lru_cache(maxsize=64)  # the answers of a model have few shapes
+def _shape(data: bytes) -> tuple[tuple[int, ...], int]:
+    shape = tuple(dim.size for dim in _parsed(memoryview(data), wire.TensorShapeProto).dim)
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueError(
             f"a tensor of {len(shape)} dimensions cannot be read; NumPy ends at {_MAX_DIMENSIONS}"

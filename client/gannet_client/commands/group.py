@@ -14,14 +14,16 @@ DISTRIBUTION: Final = "gannet-toolkit"
 
 SUMMARIES: Final = {
     "bench": "Measure how many images servers draw, and how long callers wait.",
-    "doctor": "Tell what is wrong with models, a configuration or a server.",
+    "doctor": (
+        "Tell what is wrong with models directories, configurations or a running server, and what to do."
+    ),
     "export": "Export a generator as a version that TensorFlow Serving serves.",
     "generate": "Draw images from a served model.",
     "interpolate": "Draw the way from one image to the next, as a strip or an animation.",
     "models": "List, show, verify and remove the versions of a models directory.",
     "ready": "Tell by the exit code whether a model can be asked for images on every server.",
     "sample": "Draw images from a run's checkpoint.",
-    "serve": "Serve every model of the directory MODELS over gRPC.",
+    "serve": "Serve every model of the directory MODELS over gRPC, and over REST where that is asked for.",
     "serving": "Configure a TensorFlow Serving.",
     "show": "Print how the image in a PNG FILE was drawn, and the command that draws it again.",
     "status": "Print the state of a model's versions on every server.",
