@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gannet_client import contract
-from gannet_client._core import Core
-from gannet_client._endpoints import Endpoints
-from gannet_client._knowledge import Knowledge
+from gannet_client.operations.core import Core
+from gannet_client.operations.endpoints import Endpoints
+from gannet_client.operations.knowledge import Knowledge
 from gannet_client.settings import Retry, Settings, Tls, Token, as_targets
 
 

@@ -7,16 +7,16 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from gannet_client import contract
-from gannet_client._effects import Operation
-from gannet_client._rows import Format, Wish, wish_for
-from gannet_client._streaming import Stream
 from gannet_client._surface import Surface
-from gannet_client._tasks import AioChannels, Tasks
-from gannet_client._versions import Choice
 from gannet_client.codec import Array
 from gannet_client.conditions import Classes, Codes, Truncation
+from gannet_client.drivers.tasks import AioChannels, Tasks
 from gannet_client.generation import Generation
 from gannet_client.interpolation import How
+from gannet_client.operations.effects import Operation
+from gannet_client.operations.rows import Format, Wish, wish_for
+from gannet_client.operations.streaming import Stream
+from gannet_client.operations.versions import Choice
 from gannet_client.schema import Signature, VersionStatus
 from gannet_client.seeds import as_seeds
 from gannet_client.settings import Settings

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gannet_client._ref import ModelRef
 from gannet_client.checks import check_int64, check_text
 from gannet_client.errors import UsageError
+from gannet_client.operations.ref import ModelRef
 
 _MAX_BYTES: Final = 1 << 16
 _STEPS: Final = 10_000

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from gannet_client._target import require_target
 from gannet_client.checks import check_int64, check_name, check_range, check_seconds, check_text
+from gannet_client.drivers.target import require_target
 from gannet_client.errors import GannetError, UsageError
 
 Pem: TypeAlias = str | os.PathLike[str] | bytes

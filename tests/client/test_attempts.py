@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import gannet_client
 from gannet_client import Client, GannetError, Retry
-from gannet_client._attempts import Attempts, Deadline, Reply
-from gannet_client._effects import Call, Sleep
-from gannet_client._endpoints import Endpoints
-from gannet_client._failures import Failure, to_error
-from gannet_client._ref import ModelRef
+from gannet_client.operations.attempts import Attempts, Deadline, Reply
+from gannet_client.operations.effects import Call, Sleep
+from gannet_client.operations.endpoints import Endpoints
+from gannet_client.operations.failures import Failure, to_error
+from gannet_client.operations.ref import ModelRef
 
 OUTCOMES = st.one_of(
     st.just(b"answer"),

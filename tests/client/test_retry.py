@@ -21,7 +21,7 @@ from gannet_client import (
     ServerUnreachable,
     UsageError,
 )
-from gannet_client._endpoints import Endpoints
+from gannet_client.operations.endpoints import Endpoints
 
 UNAVAILABLE, EXHAUSTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
 

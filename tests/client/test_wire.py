@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
 )
 
 from gannet_client import contract, wire
-from gannet_client._messages import METADATA, PREDICT, STATUS
+from gannet_client.operations.messages import METADATA, PREDICT, STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = ROOT / "client" / "gannet_client" / "wire"

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gannet_client._effects import Call, Operation, Sleep
-from gannet_client._endpoints import Endpoints
-from gannet_client._failures import Failure, to_error
-from gannet_client._ref import ModelRef
 from gannet_client.checks import check_seconds
 from gannet_client.errors import GannetError, ModelNotFound, RequestTimeout, ServerUnreachable
+from gannet_client.operations.effects import Call, Operation, Sleep
+from gannet_client.operations.endpoints import Endpoints
+from gannet_client.operations.failures import Failure, to_error
+from gannet_client.operations.ref import ModelRef
 from gannet_client.settings import Settings
 
 

@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from gannet_client._connecting import channel_options, closed, credentials
-from gannet_client._effects import Call, Effect, Gather, Operation, Sleep
-from gannet_client._failures import Failure
+from gannet_client.drivers.connecting import channel_options, closed, credentials
+from gannet_client.operations.effects import Call, Effect, Gather, Operation, Sleep
+from gannet_client.operations.failures import Failure
 from gannet_client.settings import Settings
 
 T = TypeVar("T")

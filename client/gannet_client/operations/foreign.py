@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 
 from gannet_client import contract
-from gannet_client._messages import Answer
-from gannet_client._models import MAX_LATENT_DIM
-from gannet_client._rows import Format, Rows
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
 from gannet_client.errors import ModelError
 from gannet_client.images import encode_png, to_pixels
+from gannet_client.operations.messages import Answer
+from gannet_client.operations.models import MAX_LATENT_DIM
+from gannet_client.operations.rows import Format, Rows
 from gannet_client.schema import Signature, TensorSpec
 
 _CHANNELS: Final = (1, 3, 4)

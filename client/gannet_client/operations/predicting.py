@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gannet_client._attempts import Deadline
-from gannet_client._effects import Operation
-from gannet_client._messages import Answer
-from gannet_client._ref import ModelRef
-from gannet_client._server import Server
 from gannet_client.codec import Array
 from gannet_client.errors import GannetError, ModelError, UsageError
+from gannet_client.operations.attempts import Deadline
+from gannet_client.operations.effects import Operation
+from gannet_client.operations.messages import Answer
+from gannet_client.operations.ref import ModelRef
+from gannet_client.operations.server import Server
 from gannet_client.schema import Signature, TensorSpec
 
 _Known = tuple[int, Mapping[str, Signature]]

@@ -8,12 +8,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from gannet_client import contract
-from gannet_client._messages import Answer
-from gannet_client._rows import Format, Rows, Wish
 from gannet_client.checks import check_range
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
 from gannet_client.errors import ModelError, UsageError
+from gannet_client.operations.messages import Answer
+from gannet_client.operations.rows import Format, Rows, Wish
 
 _OUTPUTS: Final = {"pixels": contract.PIXELS, "png": contract.PNG, "float": contract.IMAGES}
 _OF_SEEDS: Final = {"pixels": contract.SEEDED_PIXELS, "png": contract.SEEDED_PNG}
@@ -26,32 +26,42 @@ _MAX_SIDE: Final = 1 << 16
 
 
 class Model(Protocol):
-    """What drawing needs to know of a version.
-
-    Attributes:
-        version: Its number.
-        what: The model and the version, as messages call them.
-        latent_dim: The width Z of its noise.
-        conditions: Its conditions.
-        weights: A checksum of its weights; empty where none is known.
-        noise_name: What the noise of the client is called; None where the server makes it.
-        value_range: Which floats are black and white in its images.
-    """
+    """What drawing needs to know of a version."""
 
     @property
-    def version(self) -> int: ...
+    def version(self) -> int:
+        """Its number."""
+        ...
+
     @property
-    def what(self) -> str: ...
+    def what(self) -> str:
+        """The model and the version, as messages call them."""
+        ...
+
     @property
-    def latent_dim(self) -> int: ...
+    def latent_dim(self) -> int:
+        """The width Z of its noise."""
+        ...
+
     @property
-    def conditions(self) -> Conditions: ...
+    def conditions(self) -> Conditions:
+        """Its conditions."""
+        ...
+
     @property
-    def weights(self) -> str: ...
+    def weights(self) -> str:
+        """A checksum of its weights; empty where none is known."""
+        ...
+
     @property
-    def noise_name(self) -> str | None: ...
+    def noise_name(self) -> str | None:
+        """What the noise of the client is called; None where the server makes it."""
+        ...
+
     @property
-    def value_range(self) -> tuple[float, float]: ...
+    def value_range(self) -> tuple[float, float]:
+        """Which floats are black and white in its images."""
+        ...
 
     def noise(self, seeds: Array) -> Array | None:
         """The noise of the seeds; None: the server makes it."""

@@ -7,17 +7,17 @@ from typing import Final
 import numpy as np
 
 from gannet_client import contract
-from gannet_client._attempts import Deadline
-from gannet_client._cutting import Cutting
-from gannet_client._effects import Operation
-from gannet_client._messages import Answer
-from gannet_client._models import Model, check_rows
-from gannet_client._ref import ModelRef
-from gannet_client._rows import Rows, Wish
-from gannet_client._versions import OtherVersion
 from gannet_client.codec import Array
 from gannet_client.errors import ModelError
 from gannet_client.generation import Generation, Timings
+from gannet_client.operations.attempts import Deadline
+from gannet_client.operations.cutting import Cutting
+from gannet_client.operations.effects import Operation
+from gannet_client.operations.messages import Answer
+from gannet_client.operations.models import Model, check_rows
+from gannet_client.operations.ref import ModelRef
+from gannet_client.operations.rows import Rows, Wish
+from gannet_client.operations.versions import OtherVersion
 
 _FLOAT_BYTES: Final = 4
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gannet_client._models import Model
-from gannet_client._ref import ModelRef
+from gannet_client.operations.models import Model
+from gannet_client.operations.ref import ModelRef
 from gannet_client.schema import Signature
 
 

@@ -9,20 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gannet_client import contract, schema
-from gannet_client._attempts import Attempts, Deadline
-from gannet_client._cutting import Cutting
-from gannet_client._drawing import draw, latents
-from gannet_client._effects import Operation, Sleep
-from gannet_client._endpoints import Endpoints
-from gannet_client._knowledge import Knowledge
-from gannet_client._messages import read_card
-from gannet_client._models import Model, check_rows
-from gannet_client._predicting import Predicting
-from gannet_client._ref import ModelRef
-from gannet_client._rows import Wish
-from gannet_client._server import Server
-from gannet_client._streaming import Stream
-from gannet_client._versions import Choice, Versions
 from gannet_client.codec import Array
 from gannet_client.errors import (
     ModelError,
@@ -33,6 +19,20 @@ from gannet_client.errors import (
 )
 from gannet_client.generation import Generation
 from gannet_client.interpolation import How, between, check_way
+from gannet_client.operations.attempts import Attempts, Deadline
+from gannet_client.operations.cutting import Cutting
+from gannet_client.operations.drawing import draw, latents
+from gannet_client.operations.effects import Operation, Sleep
+from gannet_client.operations.endpoints import Endpoints
+from gannet_client.operations.knowledge import Knowledge
+from gannet_client.operations.messages import read_card
+from gannet_client.operations.models import Model, check_rows
+from gannet_client.operations.predicting import Predicting
+from gannet_client.operations.ref import ModelRef
+from gannet_client.operations.rows import Wish
+from gannet_client.operations.server import Server
+from gannet_client.operations.streaming import Stream
+from gannet_client.operations.versions import Choice, Versions
 from gannet_client.routing import Routes
 from gannet_client.schema import Signature, VersionStatus
 from gannet_client.settings import Settings

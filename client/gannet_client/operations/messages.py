@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gannet_client import codec, contract
-from gannet_client._attempts import Reply
-from gannet_client._ref import ModelRef
 from gannet_client.codec import Array
 from gannet_client.errors import ModelError, RequestRejected, UsageError
+from gannet_client.operations.attempts import Reply
+from gannet_client.operations.ref import ModelRef
 
 PREDICT: Final = f"/{contract.PREDICTION_SERVICE}/Predict"
 METADATA: Final = f"/{contract.PREDICTION_SERVICE}/GetModelMetadata"

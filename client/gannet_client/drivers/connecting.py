@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 import grpc
 
 from gannet_client import __version__
-from gannet_client._target import is_loopback
+from gannet_client.drivers.target import is_loopback
 from gannet_client.errors import UsageError
 from gannet_client.settings import Settings, Tls, read_pem
 

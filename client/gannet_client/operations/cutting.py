@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gannet_client._attempts import Deadline
-from gannet_client._effects import Gather, Operation
-from gannet_client._messages import Answer
-from gannet_client._ref import ModelRef
-from gannet_client._server import Server
 from gannet_client.codec import Array
 from gannet_client.errors import TooManyRows
+from gannet_client.operations.attempts import Deadline
+from gannet_client.operations.effects import Gather, Operation
+from gannet_client.operations.messages import Answer
+from gannet_client.operations.ref import ModelRef
+from gannet_client.operations.server import Server
 
 Inputs = Mapping[str, Array]
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from gannet_client import schema, wire
-from gannet_client._attempts import Attempts, Deadline
-from gannet_client._effects import Operation
-from gannet_client._messages import METADATA, PREDICT, STATUS, Answer, predict_request, read_answer
-from gannet_client._ref import ModelRef
 from gannet_client.codec import Array
 from gannet_client.contract import SIGNATURE_DEF
+from gannet_client.operations.attempts import Attempts, Deadline
+from gannet_client.operations.effects import Operation
+from gannet_client.operations.messages import METADATA, PREDICT, STATUS, Answer, predict_request, read_answer
+from gannet_client.operations.ref import ModelRef
 from gannet_client.schema import Signature, VersionStatus
 
 

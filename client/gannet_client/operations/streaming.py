@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from gannet_client._rows import Format, Wish
 from gannet_client.errors import UsageError
+from gannet_client.operations.rows import Format, Wish
 from gannet_client.seeds import as_seeds, seed_range
 
 _RANK_OF_ONE: Final = {"classes": 0, "truncation": 0, "codes": 1}

@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 
 from gannet_client import contract
-from gannet_client._attempts import Deadline
-from gannet_client._effects import Operation
-from gannet_client._foreign import Foreign
-from gannet_client._messages import read_card
-from gannet_client._models import Exported, Model
-from gannet_client._ref import ModelRef
-from gannet_client._server import Server
 from gannet_client.errors import GannetError, ModelError, ModelNotFound, RequestRejected, UsageError
+from gannet_client.operations.attempts import Deadline
+from gannet_client.operations.effects import Operation
+from gannet_client.operations.foreign import Foreign
+from gannet_client.operations.messages import read_card
+from gannet_client.operations.models import Exported, Model
+from gannet_client.operations.ref import ModelRef
+from gannet_client.operations.server import Server
 from gannet_client.routing import Routes
 
 T = TypeVar("T")
