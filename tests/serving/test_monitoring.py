@@ -168,7 +168,7 @@ def test_batches_are_counted(
     with LocalServer(models, rest=True, options=options) as server:
         connect(server.target).prediction.Predict(predict_request("gen", NOISE), timeout=30)
         values = parsed(get(server, PATH)[1])
-    lane = {"model": "gen", "version": "1", "signature": "generate"}
+    lane = {"model": "gen", "version": "1", "signature": "serving_default"}
     assert value(values, "gannet_batch_requests_sum", **lane) == 1
     assert value(values, "gannet_batch_rows_sum", **lane) == 3
     assert value(values, "gannet_batch_padding_rows_total", **lane) == 1
