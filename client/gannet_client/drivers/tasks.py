@@ -32,9 +32,7 @@ class AioChannels:
     def stub(self, endpoint: str, method: str) -> "aio.UnaryUnaryMultiCallable[bytes, bytes]":
         """What calls a method with the bytes of a message; to be used in this event loop alone."""
         loop = asyncio.get_running_loop()
-        if (
-            loop is not self._loop
-        ):  # another process, thread or `asyncio.run`: gRPC binds a channel to its loop
+        if loop is not self._loop:  # another thread or `asyncio.run`; gRPC binds a channel to its loop
             self._loop, self._channels, self._stubs = loop, {}, {}
         if (endpoint, method) not in self._stubs:
             if endpoint not in self._channels:

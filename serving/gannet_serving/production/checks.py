@@ -8,7 +8,7 @@ from typing import Any
 from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
 from gannet_serving.production.image import is_older
-from gannet_serving.production.settings import Latest, Model, ServingSettings
+from gannet_serving.production.settings import Model, ServingSettings
 from gannet_serving.versions import find_versions
 
 _MAX_CARD_BYTES = 64 << 20
@@ -44,7 +44,7 @@ def _check(settings: ServingSettings, image: str, name: str, model: Model, base_
         raise UsageError(
             f"models.{name}: cannot read {base_path}: {error.strerror}; the server would wait for it for ever"
         ) from None
-    wanted = _wanted(model, sorted(found))
+    wanted = model.policy.wanted(found)
     if not wanted:
         there = f"versions {sorted(found)}" if found else "no directory that is named by a number"
         raise UsageError(
@@ -75,18 +75,6 @@ def _check_card(settings: ServingSettings, image: str, version: str, card: dict[
             f"{version} was exported by TensorFlow {exporting}, and {image} is older: an operation that "
             "is new, or has new attributes, would fail to load"
         )
-
-
-def _wanted(model: Model, found: list[int]) -> list[int]:
-    match model.versions:
-        case "all":
-            return found
-        case "latest":
-            return found[-1:]
-        case Latest(latest=count):
-            return found[-count:]
-        case numbers:
-            return [number for number in found if number in numbers]
 
 
 def _card(version: Path) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class _Container:
     ) -> None:
         self._name = f"gannet-serving-{secrets.token_hex(4)}"
         self._published, self._server = published, settings.server
-        self._stop = StopSignal(last_words=lambda: self._docker("kill"))
+        self._stop = StopSignal(last_words=lambda: _docker("kill", self._name))
         # A session of its own: Ctrl-C is for this process, which then ends the server in good order.
         self._process = subprocess.Popen(
             [
@@ -131,7 +131,7 @@ class _Container:
     def stop(self) -> None:
         """Asks the server to end; after ten seconds it is killed."""
         if self._process.poll() is None:
-            self._docker("stop", "--time", str(_GRACE_SECONDS))
+            _docker("stop", "--time", str(_GRACE_SECONDS), self._name)
         self._process.wait()
 
     def _is_over(self) -> bool:
@@ -158,16 +158,14 @@ class _Container:
 
     def _address(self, inner: int | None) -> str:
         """Where a port of the container is published; empty while it is not."""
-        host, _, port = self._docker("port", f"{inner}/tcp").partition("\n")[0].rpartition(":")
+        host, _, port = _docker("port", self._name, f"{inner}/tcp").partition("\n")[0].rpartition(":")
         return joined(host.strip("[]"), int(port)) if port else ""
 
-    def _docker(self, verb: str, *arguments: str) -> str:
-        """Runs a command of Docker on the container; empty where it fails."""
-        options, rest = (arguments, ()) if verb == "stop" else ((), arguments)
-        done = subprocess.run(
-            ["docker", verb, *options, self._name, *rest], capture_output=True, text=True, check=False
-        )
-        return done.stdout if done.returncode == 0 else ""
+
+def _docker(*arguments: str) -> str:
+    """What a command of Docker prints; empty where it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _require_docker() -> None:

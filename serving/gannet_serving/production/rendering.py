@@ -1,15 +1,15 @@
 """The files of a TensorFlow Serving, from its settings."""
 
-import os
-import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from gannet_client.errors import UsageError
+from gannet_client.files import write_file
 from gannet_serving.production.arguments import (
     BATCHING_CONFIG,
     MODELS_CONFIG,
@@ -74,26 +74,24 @@ def write(files: Mapping[str, str], directory: Path) -> None:
     Raises:
         UsageError: The directory cannot be written.
     """
+    for name in FILES:
+        path = directory / name
+        if name in files:
+            mode = 0o600 if name == SSL_CONFIG else 0o644
+            write_file(path, partial(_write_text, text=files[name]), "configuration", mode=mode)
+        else:
+            _remove(path)
+
+
+def _write_text(file: BinaryIO, text: str) -> None:
+    file.write(text.encode())
+
+
+def _remove(path: Path) -> None:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            if name in files:
-                _replace(directory / name, files[name])
-            else:
-                (directory / name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write {error.filename or directory}: {error.strerror}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    staged = path.with_name(f".staging-{secrets.token_hex(8)}")
-    mode = 0o600 if path.name == SSL_CONFIG else 0o644
-    try:
-        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-            file.write(text)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
+        raise UsageError(f"cannot remove {path}: {error.strerror}") from None
 
 
 def _models_config(settings: ServingSettings) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gannet_client.contract import GRPC_PORT, REST_PORT
 from gannet_client.errors import UsageError
+from gannet_serving.config import VersionPolicy
 from gannet_serving.production.image import DEFAULT_IMAGE
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -36,6 +37,19 @@ class Model(_Table):
         default="latest", description='"latest", { latest = 2 }, "all", or a list of numbers.'
     )
     labels: dict[str, Version] = Field(default={}, description="Versions by label.")
+
+    @property
+    def policy(self) -> VersionPolicy:
+        """Which of the versions that are there a server loads."""
+        match self.versions:
+            case "latest":
+                return VersionPolicy()
+            case "all":
+                return VersionPolicy(most=None)
+            case Latest(latest=count):
+                return VersionPolicy(most=count)
+            case numbers:
+                return VersionPolicy(most=None, only=frozenset(numbers))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
