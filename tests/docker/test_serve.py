@@ -37,3 +37,10 @@ def test_a_server_that_ends_by_itself_is_told(exported: Path) -> None:
     done = run("gannet", "serve", exported, "--engine", "docker", "--image", "python:3.11-slim", "--port", 0)
     assert done.returncode == 4
     assert done.stderr.splitlines()[-1] == "gannet: the server ended with exit code 127; its log is above"
+
+
+def test_without_a_model_nothing_starts(tmp_path: Path) -> None:
+    done = run("gannet", "serve", tmp_path, "--engine", "docker")
+    assert done.returncode == 2
+    expected = "TensorFlow Serving needs one from the start"
+    assert done.stderr == f"gannet: no model in {tmp_path}; {expected}, like {tmp_path}/NAME/1\n"

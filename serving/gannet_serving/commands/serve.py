@@ -101,7 +101,9 @@ def _serve_in_docker(
 
     names = sorted(find_models(models))
     if not names:
-        raise UsageError(f"{_nothing_to_serve(models)}; TensorFlow Serving needs one from the start")
+        raise UsageError(
+            f"no model in {models}; TensorFlow Serving needs one from the start, like {models}/NAME/1"
+        )
     return run(models, names, image, Published(host, port, rest_port), memory=memory, ready=_tell)
 
 
