@@ -178,12 +178,12 @@ class FakeServing(
 class Running:
     """A gRPC server on a port of its own; `fake` is None for one that knows no service."""
 
-    def __init__(self, fake: FakeServing | None, port: int = 0) -> None:
+    def __init__(self, fake: FakeServing | None, port: int = 0, host: str = "127.0.0.1") -> None:
         self.server = grpc.server(ThreadPoolExecutor(8))
         if fake:
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(fake, self.server)
             model_service_pb2_grpc.add_ModelServiceServicer_to_server(fake, self.server)
-        self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        self.port = self.server.add_insecure_port(f"{host}:{port}")
         self.server.start()
 
     def stop(self) -> None:
@@ -227,11 +227,11 @@ def target(fake: FakeServing) -> Iterator[str]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Running]]:
-    """Starts further servers: `start(fake_or_none, port)`."""
+    """Starts further servers: `start(fake_or_none, port, host)`."""
     started: list[Running] = []
 
-    def start_one(fake: FakeServing | None, port: int = 0) -> Running:
-        started.append(Running(fake, port))
+    def start_one(*arguments: Any) -> Running:
+        started.append(Running(*arguments))
         return started[-1]
 
     yield start_one

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from gannet_client import NO_RETRY, Client, ServerUnreachable, Tls
 from gannet_client.errors import UsageError
 from gannet_serving import LocalServer, ServerOptions
 from gannet_serving.tls import server_credentials, warn_if_exposed
@@ -118,6 +119,24 @@ def test_a_server_that_wants_to_know_its_clients(
     assert ask(address, authority) is grpc.StatusCode.UNAVAILABLE
     assert ask(address, authority, issue("client", issue("foreign"))) is grpc.StatusCode.UNAVAILABLE
     assert ask(address, None) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_client_proves_who_it_is(serve: Callable[..., str], authority: Pair, identity: Pair) -> None:
+    address = serve(
+        server_key=identity.key,
+        server_cert=identity.certificate,
+        custom_ca=authority.certificate,
+        client_verify=True,
+    )
+    trusted, mine = authority.certificate.encode(), issue("client", authority)
+    known = Tls(authority=trusted, certificate=mine.certificate.encode(), key=mine.key.encode())
+    with Client(address, model="gen", tls=known, token="secret") as client:
+        assert client.wait_ready(timeout=30) == 1
+        assert client.predict(NOISE)["images"].shape == (1, 4, 4, 1)
+    for tls in (Tls(authority=trusted), None):
+        stranger = Client(address, model="gen", tls=tls, retry=NO_RETRY)
+        with stranger, pytest.raises(ServerUnreachable, match="whether it wants TLS"):
+            stranger.predict(NOISE)
 
 
 @pytest.mark.parametrize(
