@@ -69,7 +69,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="How long to measure each load.")
 @click.option(
     "--format",
-    type=click.Choice(["pixels", "png"]),
+    type=click.Choice(["pixels", "png", "float"]),
     default="pixels",
     show_default=True,
     help="What an image comes as.",
