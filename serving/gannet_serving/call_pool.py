@@ -1,12 +1,15 @@
 """The threads of the gRPC server.
 
-This is the only file that knows what the server of grpcio hands to its pool.
+This is the only file that knows what the server of grpcio hands to its pool, and what it asks of one.
 """
 
+import atexit
+import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, Thread, get_ident
+from itertools import count
+from queue import SimpleQueue
+from threading import Event, Thread, current_thread, get_ident
 from typing import Any
 
 SPARE_THREADS = 32
@@ -15,14 +18,20 @@ _LOOK_SECONDS = 0.25
 _PATIENCE = 4
 """The looks that a message may take: not seconds, for when this process is too busy, callers are not late."""
 
+_log = logging.getLogger(__name__)
+_Work = tuple[Callable[..., Any], tuple[Any, ...]]
 
-class CallPool(ThreadPoolExecutor):
+
+class CallPool:
     """Threads that callers cannot keep from each other.
 
     A thread of grpcio waits until its call's message has come as a whole. When other calls wait for a
     thread, a call whose message has not come within a second or so is cancelled: otherwise a few callers
     that begin and never send could take every thread. And the newest call goes first, so that a thousand
     of those cannot stand before it.
+
+    An executor of the standard library would raise into grpcio's loop, and so end it, where the system
+    allows no further thread; here, those that there are do the work.
     """
 
     def __init__(self, calls: int) -> None:
@@ -31,50 +40,88 @@ class CallPool(ThreadPoolExecutor):
         Args:
             calls: How many calls may be computed at once.
         """
-        super().__init__(calls + SPARE_THREADS, thread_name_prefix="rpc")
-        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._receiving: dict[int, _Arrival] = {}
+        self._most = calls + SPARE_THREADS
+        self._threads: list[Thread] = []
+        self._idle: deque[None] = deque()  # changed in single steps, which is cheaper than a lock
+        self._waiting: deque[_Work] = deque()
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._numbers = count()
+        self._receiving: dict[int, tuple[int, tuple[Any, ...]]] = {}
         self._ended = Event()
         Thread(target=self._watch, name="rpc-watch", daemon=True).start()
+        atexit.register(_end, self._wake, self._threads)
 
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Runs the work of a call once a thread is free; what comes later goes before what still waits."""
+    def submit(self, work: Callable[..., Any], /, *args: Any) -> None:
+        """Runs the work of a call once a thread is free; what comes later goes before what still waits.
+
+        For one thread at a time, which is how grpcio calls it.
+        """
         self._waiting.append((work, args))
-        return super().submit(self._run_newest)
+        try:
+            self._idle.pop()
+        except IndexError:
+            self._add_thread()
+        self._wake.put(True)
 
     def received(self) -> None:
         """To be called by the thread of a call: its message is there."""
         self._receiving.pop(get_ident(), None)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the threads."""
+    def shutdown(self) -> None:
+        """Ends the threads, each once its call has ended."""
         self._ended.set()
-        super().shutdown(wait, cancel_futures=cancel_futures)
+        self._wake.put(False)
 
-    def _run_newest(self) -> Any:
-        work, args = self._waiting.pop()
-        self._receiving[get_ident()] = _Arrival(args)
+    def _add_thread(self) -> None:
+        number = len(self._threads)
+        if number == self._most:
+            return
+        thread = Thread(target=self._work, name=f"rpc_{number}", daemon=True)
+        self._threads.append(thread)
         try:
-            return work(*args)
+            thread.start()
+        except RuntimeError:
+            self._threads.remove(thread)
+            if not number:
+                raise
+            self._most = number
+            _log.warning("the system allows no more than %d threads for calls", number)
+
+    def _work(self) -> None:
+        while self._wake.get():
+            self._run(*self._waiting.pop())
+            self._idle.append(None)
+        self._wake.put(False)
+        self._threads.remove(current_thread())
+
+    def _run(self, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self._receiving[get_ident()] = next(self._numbers), args
+        try:
+            work(*args)
+        except BaseException:
+            _log.exception("a call failed")
         finally:
             self.received()
 
     def _watch(self) -> None:
+        looks: dict[int, int] = {}
         while not self._ended.wait(_LOOK_SECONDS):
-            for arrival in list(self._receiving.values()):
-                arrival.looks += 1
-                if arrival.looks > _PATIENCE and self._waiting:
-                    arrival.cancel()
+            receiving = dict(list(self._receiving.values()))
+            looks = {number: looks.get(number, 0) + 1 for number in receiving}
+            for number, args in receiving.items():
+                if looks[number] > _PATIENCE and self._waiting:
+                    _cancel(args)
+            del receiving
 
 
-class _Arrival:
-    """A call whose message is on its way."""
+def _cancel(args: tuple[Any, ...]) -> None:
+    for event in args:
+        if hasattr(event, "call_details"):
+            event.call.cancel()
 
-    def __init__(self, args: tuple[Any, ...]) -> None:
-        self._args = args
-        self.looks = 0
 
-    def cancel(self) -> None:
-        for event in self._args:
-            if hasattr(event, "call_details"):
-                event.call.cancel()
+def _end(wake: "SimpleQueue[bool]", threads: list[Thread]) -> None:
+    """Before the process ends: TensorFlow would abort it if its threads were lost in the middle of a run."""
+    wake.put(False)
+    for thread in list(threads):
+        thread.join()

@@ -71,7 +71,7 @@ class ModelServer:
         beside = [self._health.handler] if self._health else []
         reflection = reflection_handlers([self._health.name] if self._health else [])
         self._server = grpc.server(
-            self._pool,
+            self._pool,  # type: ignore[arg-type]  # asked for nothing but to submit
             handlers=[*beside, *reflection, methods],
             options=list({**_OPTIONS, **dict(options.channel_arguments)}.items()),
         )
@@ -101,7 +101,7 @@ class ModelServer:
         if self._rest:
             self._rest.stop(grace or 0.0)
         ended.wait()
-        self._pool.shutdown(wait=False)
+        self._pool.shutdown()
 
     def _open(self, address: str) -> int:
         try:
