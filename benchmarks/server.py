@@ -33,7 +33,7 @@ BATCH, BATCHES = 64, 20
 CPU_BOUND, IMAGE_BOUND, TAIL_BOUND = 2.2, 1.05, 3.0
 BATCHING_BOUNDS = {"plain": 2.0, "float32": 1.4}
 PARAMETERS = (
-    "max_batch_size { value: 16 } num_batch_threads { value: 2 } batch_timeout_micros { value: 5000 }"
+    "max_batch_size { value: 16 } num_batch_threads { value: 1 } batch_timeout_micros { value: 5000 }"
 )
 THREADS = 64
 MAX_THREADS = f"--grpc_max_threads={THREADS}"
