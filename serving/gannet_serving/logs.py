@@ -16,6 +16,7 @@ FIELDS = "fields"
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
 _MOST_LINES = 10_000
 _FLUSH_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -40,6 +41,15 @@ def flush_log() -> None:
     """Waits a second at most until what was logged is written: for the moment before a process ends."""
     for handler in logging.getLogger().handlers:
         handler.flush()
+
+
+def is_logged(error: Exception) -> bool:
+    """Logs what ends the server where the log is JSON, whose readers expect nothing else; returns whether."""
+    handlers = logging.getLogger().handlers
+    if not any(isinstance(handler.formatter, _JsonFormatter) for handler in handlers):
+        return False
+    _log.critical("%s", error)
+    return True
 
 
 class _Handler(logging.Handler):

@@ -4,7 +4,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, 
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
 from tensorflow_serving.apis.status_pb2 import StatusProto
 
-from gannet_serving.callers import Caller
+from gannet_serving.calls import Call
 from gannet_serving.config_proto import read_config
 from gannet_serving.manager import ModelManager
 from gannet_serving.model_spec import require_model_spec
@@ -17,9 +17,11 @@ class ModelService:
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    def get_model_status(self, request: GetModelStatusRequest, context: Caller) -> GetModelStatusResponse:
+    def get_model_status(self, request: GetModelStatusRequest, call: Call) -> GetModelStatusResponse:
         """Tells the state of one version, or of all that were ever wanted; a label is ignored."""
         spec = require_model_spec(request)
+        if self._manager.knows(spec.name):
+            call.model = spec.name
         statuses = self._manager.statuses(spec.name)
         if spec.HasField("version"):
             number = spec.version.value
@@ -35,12 +37,12 @@ class ModelService:
             entry.status.error_message = failure.message if failure else ""
         return response
 
-    def handle_reload_config(self, request: ReloadConfigRequest, context: Caller) -> ReloadConfigResponse:
+    def handle_reload_config(self, request: ReloadConfigRequest, call: Call) -> ReloadConfigResponse:
         """Replaces the configuration; answers once the models that are new in it can be asked."""
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
-        self._manager.reload(read_config(request.config), is_wanted=context.is_active)
+        self._manager.reload(read_config(request.config), is_wanted=call.is_active)
         return ReloadConfigResponse(status=StatusProto())

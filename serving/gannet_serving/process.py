@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from gannet_client.errors import UsageError
+from gannet_client.errors import GannetError, UsageError
 from gannet_client.extras import require
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
-from gannet_serving.logs import flush_log
+from gannet_serving.logs import flush_log, is_logged
 from gannet_serving.manager import ModelManager
 from gannet_serving.options import ServerOptions
 from gannet_serving.status import StatusError
@@ -103,6 +103,10 @@ def run(
         _raise_file_limit()
         _require_what_is_needed(options)
         ended = _run(stop, manager, options, settled, ready)
+    except GannetError as error:
+        if not is_logged(error):
+            raise
+        return error.exit_code
     finally:
         flush_log()
     code = INTERRUPTED if stop.number == signal.SIGINT else 0

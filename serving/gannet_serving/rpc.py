@@ -58,7 +58,7 @@ class Methods(grpc.GenericRpcHandler):
             path: grpc.unary_unary_rpc_method_handler(partial(self._respond, path.rpartition("/")[2], method))
             for path, method in methods.items()
         }
-        self._otherwise: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse)
+        self._otherwise: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """The handler of a call; there is one for every call."""
@@ -75,6 +75,10 @@ class Methods(grpc.GenericRpcHandler):
         record(self._recorders, call, grpc.StatusCode.OK)
         return response
 
+    def _refuse(self, requests: object, context: grpc.ServicerContext) -> NoReturn:
+        record(self._recorders, GrpcCall("", context), grpc.StatusCode.UNIMPLEMENTED)
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
 
 def _answer(method: Method, data: bytes, call: Call) -> bytes:
     try:
@@ -90,7 +94,3 @@ def _answer(method: Method, data: bytes, call: Call) -> bytes:
         raise StatusError(
             grpc.StatusCode.INTERNAL, "Internal error; the reason is in the server's log."
         ) from None
-
-
-def _refuse(requests: object, context: grpc.ServicerContext) -> NoReturn:
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "")

@@ -1,6 +1,7 @@
 """Requests that are merged: each gets its own rows, and none suffers from another."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,8 +19,11 @@ from gannet_client.contract import WARMUP_FILE
 from gannet_serving.batching.batcher import Batcher
 from gannet_serving.batching.lane import BatchRun, LaneName
 from gannet_serving.batching.parameters import PARAMETERS_FILE, BatchingParameters
+from gannet_serving.batching.queue import Queue
 from gannet_serving.batching.scheduler import Scheduler
 from gannet_serving.batching.session import BatchingSession
+from gannet_serving.batching.tasks import Task
+from gannet_serving.callers import UNHURRIED
 from gannet_serving.config import models
 from gannet_serving.engine import load_model, loader
 from gannet_serving.manager import ModelManager
@@ -44,6 +48,19 @@ class Deadline:
 
     def is_active(self) -> bool:
         return not self.is_gone
+
+
+class Soon:
+    """A call that waits for a while, but not for ever."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + 30
+
+    def time_remaining(self) -> float:
+        return self._end - time.monotonic()
+
+    def is_active(self) -> bool:
+        return True
 
 
 class Merged:
@@ -282,6 +299,35 @@ def test_closing_answers_whoever_waits_and_ends_the_threads(paths: dict[str, Pat
         assert len(call.result()["images"]) == 1
     while {thread.name for thread in threading.enumerate()} - before:
         Event().wait(0.001)
+
+
+def test_a_version_that_leaves_takes_no_thread_from_another() -> None:
+    scheduler = Scheduler(2, "merging")
+    leaving, staying = scheduler.join(), scheduler.join()
+    is_over = Event()
+
+    def answer(tasks: list[Task]) -> None:
+        for task in tasks:
+            task.answer(task.values)
+
+    def answer_late(tasks: list[Task]) -> None:
+        is_over.wait(60)
+        answer(tasks)
+
+    values, parameters = list(noise(1).values()), BatchingParameters()
+    late = Queue(leaving, parameters, answer_late)
+    prompt = Queue(staying, parameters, answer)
+    scheduler.put(late, values, 1, UNHURRIED)
+    with callers(lambda: scheduler.leave(leaving)) as [end]:
+        while not leaving.is_leaving:
+            Event().wait(0.001)
+        for _ in range(20):
+            [task] = scheduler.put(prompt, values, 1, Soon())
+            assert task.result() == values
+        assert not end.done()
+        is_over.set()
+        end.result()
+    scheduler.leave(staying)
 
 
 class TestAServer:

@@ -173,6 +173,15 @@ def test_a_task_that_is_dropped_makes_room() -> None:
     put(queue, 2)
 
 
+def test_a_batch_of_which_nothing_is_left_makes_room() -> None:
+    queue = queue_of(max_batch_size=2, max_enqueued_batches=2)
+    [first] = put(queue, 2)
+    put(queue, 2)
+    queue.drop(first)
+    put(queue, 2)
+    assert sizes_of(queue) == [[2], [2]]
+
+
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(1, 20))
 def test_large_requests_are_spread_over_full_batches(requests: list[int], size: int) -> None:
     queue = queue_of(

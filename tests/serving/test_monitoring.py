@@ -174,8 +174,8 @@ def test_batches_are_counted(
     assert value(values, "gannet_batch_padding_rows_total", **lane) == 1
     assert values["gannet_batch_queue_length", frozenset(lane.items())] == 0
     assert value(values, ":tensorflow:serving:batching_session:wrapped_run_count") == 1
-    name, pool = ":tensorflow:serving:batching_session:queuing_latency", "model_server_batch_threads"
-    assert value(values, f"{name}_count", thread_pool_name=pool) == 1
+    waited = ":tensorflow:serving:batching_session:queuing_latency_count"
+    assert value(values, waited, thread_pool_name="") == 1
 
 
 def test_a_value_equal_to_a_bound_lies_at_it() -> None:
@@ -204,7 +204,11 @@ def test_the_access_log_tells_who_asked_for_what(
     request = predict_request("gen", NOISE)
     connect(server.target).prediction.Predict(request, timeout=30, metadata=[("x-request-id", "abc")])
     assert get(server, "/v1/models/no")[0] == 404
-    own, other = [record for record in caplog.records if record.name == "gannet_serving.access_log"]
+    assert get(server, "/v1/models/gen")[0] == 200
+    assert get(server, "/elsewhere")[0] == 404
+    with pytest.raises(grpc.RpcError):
+        connect(server.target).channel.unary_unary("/no.Service/Method")(b"", timeout=30)
+    own, *others = [record for record in caplog.records if record.name == "gannet_serving.access_log"]
     fields = own.fields
     assert fields.pop("milliseconds") > 0
     assert fields.pop("peer").startswith("ipv4:127.0.0.1:")
@@ -218,7 +222,12 @@ def test_the_access_log_tells_who_asked_for_what(
         "code": "OK",
     }
     assert "request_id=abc peer=ipv4:127.0.0.1:" in own.getMessage()
-    assert (other.fields["code"], other.fields["model"]) == ("NOT_FOUND", "")
+    assert [(other.fields["method"], other.fields["code"], other.fields["model"]) for other in others] == [
+        ("GetModelStatus", "NOT_FOUND", ""),
+        ("GetModelStatus", "OK", "gen"),
+        ("", "NOT_FOUND", ""),
+        ("", "UNIMPLEMENTED", ""),
+    ]
 
 
 def test_a_request_id_that_cannot_be_logged_is_replaced(caplog: pytest.LogCaptureFixture) -> None:

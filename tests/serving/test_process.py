@@ -242,8 +242,9 @@ def test_model_server_that_waits_for_versions_ends_on_sigterm(
     assert process.end() == (0, "")
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
 def test_model_server_without_a_loadable_version_fails(
-    saved_models: Any, tmp_path: Path, free_port: int
+    log_format: str, saved_models: Any, tmp_path: Path, free_port: int
 ) -> None:
     saved_models.write_gen(tmp_path / "1")
     shutil.rmtree(tmp_path / "1" / "variables")
@@ -255,9 +256,14 @@ def test_model_server_without_a_loadable_version_fails(
         f"--model_base_path={tmp_path}",
         "--max_num_load_retries=1",
         "--load_retry_interval_micros=1",
+        f"--log_format={log_format}",
     )
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.splitlines()[-1] == (
+    last = done.stderr.splitlines()[-1]
+    if log_format == "json":
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        last = f"gannet-model-server: {events[-1]['message']}"
+    assert last == (
         "gannet-model-server: Failed to start server. Error: UNKNOWN: "
         "1 servable(s) did not become available: {{{name: bad version: 1} "
         "due to error: OUT_OF_RANGE: Read less bytes than requested}, }"

@@ -26,6 +26,10 @@ GOOD = json.dumps({"instances": [[1, 2, 3, 4]]})
 MEMORY_LIMIT = 768 << 20
 """How far a request may drive the server's memory up; a message of 100 MB exists several times in between."""
 BROKEN = ("UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS")
+BATCHING = """
+max_batch_size { value: 8 } batch_timeout_micros { value: 1000 } num_batch_threads { value: 2 }
+enable_large_batch_splitting { value: true } pad_variable_length_inputs: true
+"""
 FEW, MANY = 300, 10_000
 
 
@@ -51,7 +55,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, saved_models: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     models = tmp_path_factory.mktemp("models")
     (models / "gen").mkdir()
     (models / "zoo").mkdir()
@@ -64,6 +70,8 @@ def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
     config = f"model_config_list {{ {entries} }}"
     (models / "config").write_text(config)
     (models / "monitoring").write_text("prometheus_config { enable: true }")
+    (models / "batching").write_text(BATCHING)
+    batching = ["--enable_batching", f"--batching_parameters_file={models / 'batching'}"]
     port, rest_port = free_ports()
     with open("/dev/full", "w") as full:
         process = Process(
@@ -74,6 +82,7 @@ def server(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
             f"--rest_api_port={rest_port}",
             "--rest_api_timeout_in_ms=20000",
             "--access_log",
+            *(batching if getattr(request, "param", "") == "batching" else []),
             "--enable_grpc_healthcheck_service",
             stderr=full,
             before=FEW_FILES,
@@ -131,6 +140,7 @@ def check_rest(server: Server, seed: int) -> None:
     assert code == 200 or b'"error"' in text
 
 
+@pytest.mark.parametrize("server", ["one by one", "batching"], indirect=True, scope="module")
 @pytest.mark.parametrize("check", [check_grpc, check_rest])
 def test_damaged_requests_are_answered(
     check: Callable[[Server, int], None], server: Server, others_are_served: Callable[[], None]
@@ -144,6 +154,7 @@ def test_damaged_requests_are_answered(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", ["one by one", "batching"], indirect=True, scope="module")
 @pytest.mark.parametrize("check", [check_grpc, check_rest])
 def test_thousands_of_damaged_requests_are_answered(
     check: Callable[[Server, int], None], server: Server, others_are_served: Callable[[], None]

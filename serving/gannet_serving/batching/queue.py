@@ -111,6 +111,8 @@ class Queue:
         for batch in self._batches:
             if task in batch.tasks:
                 batch.remove(task)
+                if not batch.tasks and batch is not self._batches[-1]:
+                    self._batches.remove(batch)
                 return True
         return False
 

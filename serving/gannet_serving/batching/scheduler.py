@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 from gannet_client.codec import Array
 from gannet_serving.batching.queue import Member, Queue
@@ -26,14 +26,16 @@ class Scheduler:
         """
         self._size = threads
         self._name = name
-        self._changed = Condition()
+        self._lock = Lock()
+        self._work_there = Condition(self._lock)  # apart: a task wakes one of those who wait for work, and
+        self._work_done = Condition(self._lock)  # must not wake one who waits for an end in its place
         self._busy: deque[Queue] = deque()
         self._members = 0
         self._alive = 0
 
     def join(self) -> Member:
         """Begins to serve a member's queues."""
-        with self._changed:
+        with self._lock:
             self._members += 1
             for number in range(self._alive, self._size):
                 Thread(target=self._work, name=f"{self._name}_{number}", daemon=True).start()
@@ -42,36 +44,36 @@ class Scheduler:
 
     def hurry(self, member: Member) -> None:
         """Runs what waits in the member's queues, at once."""
-        with self._changed:
+        with self._lock:
             member.is_leaving = True
-            self._changed.notify_all()
+            self._work_there.notify_all()
 
     def leave(self, member: Member) -> None:
         """Runs what waits in the member's queues, at once, and returns when all of it has ended."""
         self.hurry(member)
-        with self._changed:
-            self._changed.wait_for(lambda: not member.pending)
+        with self._lock:
+            self._work_done.wait_for(lambda: not member.pending)
             self._members -= 1
-            self._changed.notify_all()
+            self._work_there.notify_all()
 
     def put(self, queue: Queue, values: Sequence[Array], rows: int, call: Caller) -> list[Task]:
         """Adds a request to a queue; see there."""
-        with self._changed:
+        with self._lock:
             tasks = queue.put(values, rows, call)
             queue.member.pending += len(tasks)
             if queue not in self._busy:
                 self._busy.append(queue)
-            self._changed.notify()
+            self._work_there.notify()
         return tasks
 
     def drop(self, queue: Queue, tasks: Iterable[Task]) -> None:
         """Takes out those tasks that do not run yet: nobody waits for them any more."""
-        with self._changed:
+        with self._lock:
             self._forget(queue.member, sum(map(queue.drop, tasks)))
 
     def lengths(self, queues: Iterable[Queue]) -> list[int]:
         """How many tasks wait in each of the queues."""
-        with self._changed:
+        with self._lock:
             return [len(queue) for queue in queues]
 
     def _work(self) -> None:
@@ -82,16 +84,16 @@ class Scheduler:
 
     def _next(self, done: _Ready | None) -> _Ready | None:
         """Waits for a batch; None once there are no members."""
-        with self._changed:
+        with self._lock:
             if done:
                 self._forget(done[0].member, len(done[1]))
             while not (ready := self._find()):
                 if not self._members:
                     self._alive -= 1
                     return None
-                self._changed.wait(self._patience())
+                self._work_there.wait(self._patience())
             if self._busy:
-                self._changed.notify()  # whoever wakes looks after them while this batch runs
+                self._work_there.notify()  # whoever wakes looks after them while this batch runs
             return ready
 
     def _find(self) -> _Ready | None:
@@ -116,4 +118,4 @@ class Scheduler:
     def _forget(self, member: Member, count: int) -> None:
         member.pending -= count
         if member.is_leaving:
-            self._changed.notify_all()
+            self._work_done.notify_all()

@@ -75,8 +75,6 @@ class RestApp:
         path = request.scope["raw_path"].decode("latin-1")
         if request.method == "GET" and path in self._pages:
             return Response(await self._in_thread(self._pages[path]), media_type="text/plain")
-        if not PREFIX.fullmatch(path):
-            return _response(404, write_error("Not Found; the API lies below /v1/models"))
         peer = joined(*request.client) if request.client else ""
         call = RestCall(request.headers.get(REQUEST_ID), peer, self._timeout)
         http_code, text, code = await self._answer(request, path, call)
@@ -88,6 +86,9 @@ class RestApp:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: Request, path: str, call: RestCall) -> tuple[int, str, grpc.StatusCode]:
+        if not PREFIX.fullmatch(path):
+            text = "Not Found; the API lies below /v1/models"
+            return 404, write_error(text), grpc.StatusCode.NOT_FOUND
         try:
             body = await asyncio.wait_for(self._bodies.read(request), self._timeout)
             try:
