@@ -1,20 +1,44 @@
 """`serving.toml`: what a TensorFlow Serving is to do, checked before it sees any of it."""
 
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gannet_client.contract import GRPC_PORT, REST_PORT
 from gannet_client.errors import UsageError
 from gannet_serving.config import VersionPolicy
 from gannet_serving.production.image import DEFAULT_IMAGE
 
+_MANY = 2**31 - 1
+"""The most that any number can be: the server keeps many of them in 32 bits."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Version = Annotated[int, Field(ge=0, lt=2**63)]
+Positive = Annotated[int, Field(ge=1, le=_MANY)]
+Whole = Annotated[int, Field(ge=0, le=_MANY)]
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _MAX_FILE_BYTES = 1 << 20
+
+
+def _absolute(path: str) -> str:
+    if not (path.startswith("/") and path.isprintable()):
+        raise ValueError(f"expected an absolute path on one line, received {path!r}")
+    return path
+
+
+Directory = Annotated[str, AfterValidator(_absolute)]
 
 
 class _Table(BaseModel):
@@ -24,7 +48,7 @@ class _Table(BaseModel):
 class Latest(_Table):
     """The policy that serves so many of the highest versions."""
 
-    latest: int = Field(ge=1, description="How many of the highest versions.")
+    latest: Positive = Field(description="How many of the highest versions.")
 
 
 class Model(_Table):
@@ -51,6 +75,18 @@ class Model(_Table):
             case numbers:
                 return VersionPolicy(most=None, only=frozenset(numbers))
 
+    @field_validator("path")
+    @classmethod
+    def _stay_below(cls, path: str) -> str:
+        if "://" not in path and (path.startswith("/") or ".." in path.split("/")):
+            raise ValueError(f"expected a path below the models directory or a URI, received {path!r}")
+        return path
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, labels: dict[str, int]) -> dict[str, int]:
+        return _named(labels, "label")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if isinstance(self.versions, list):
@@ -66,19 +102,18 @@ class Server(_Table):
     """The ports, the threads, and how versions are looked for."""
 
     port: Port = Field(default=GRPC_PORT, description="Of gRPC.")
-    rest_port: Port | None = Field(default=REST_PORT, description="Of REST and metrics.")
-    max_threads: int = Field(
+    rest_port: Port | None = Field(default=REST_PORT, description="Of REST and metrics; false: none.")
+    max_threads: Positive = Field(
         default=256,
-        ge=1,
         description="Calls at once, beyond which RESOURCE_EXHAUSTED is answered; one that waits to be merged "
         "with others counts.",
     )
-    load_threads: int = Field(default=2, ge=0, description="Versions that load at once.")
-    load_retries: int = Field(default=2, ge=0, description="How often a failed version is tried again.")
-    load_retry_seconds: float = Field(default=10.0, ge=0, description="Between two such tries.")
-    poll_seconds: int = Field(default=1, ge=0, description="Between two looks for versions; 0: look once.")
-    config_poll_seconds: int = Field(
-        default=0, ge=0, description="Between two readings of models.config; 0: read once."
+    load_threads: Whole = Field(default=2, description="Versions that load at once.")
+    load_retries: Whole = Field(default=2, description="How often a failed version is tried again.")
+    load_retry_seconds: float = Field(default=10.0, ge=0, le=_MANY, description="Between two such tries.")
+    poll_seconds: Whole = Field(default=1, description="Between two looks for versions; 0: look once.")
+    config_poll_seconds: Whole = Field(
+        default=0, description="Between two readings of models.config; 0: read once."
     )
     warm_up: bool = Field(default=True, description="Play a version's warm-up records before it serves.")
     health: bool = Field(default=True, description="Answer grpc.health.v1.")
@@ -86,22 +121,30 @@ class Server(_Table):
         default=True, description="Answer tensors as bytes, not as numbers one by one."
     )
 
+    @field_validator("rest_port", mode="before")
+    @classmethod
+    def _switch_off(cls, value: Any) -> Any:
+        return None if value is False else value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.rest_port == self.port:
             raise ValueError(f"rest_port and port are both {self.port}: the server would leave REST out")
+        if self.config_poll_seconds and not self.poll_seconds:
+            raise ValueError(
+                "config_poll_seconds needs poll_seconds: the server would wait for ever for the versions "
+                "of a model that is added"
+            )
         return self
 
 
 class Batching(_Table):
     """How requests are merged."""
 
-    max_batch_size: int = Field(default=64, ge=1, description="The most rows of a request and of a batch.")
-    timeout_micros: int = Field(
-        default=2_000, ge=0, description="How long the first request waits for others."
-    )
-    max_enqueued_batches: int = Field(default=100, ge=1, description="Beyond which UNAVAILABLE is answered.")
-    threads: int | None = Field(default=None, ge=1, description="Batches at once; by default one per core.")
+    max_batch_size: Positive = Field(default=64, description="The most rows of a request and of a batch.")
+    timeout_micros: Whole = Field(default=2_000, description="How long the first request waits for others.")
+    max_enqueued_batches: Positive = Field(default=100, description="Beyond which UNAVAILABLE is answered.")
+    threads: Positive | None = Field(default=None, description="Batches at once; by default one per core.")
     allowed_sizes: list[int] | None = Field(
         default=None, description="What batches are padded to; by default the powers of two."
     )
@@ -165,12 +208,10 @@ class ServingSettings(_Table):
         default=DEFAULT_IMAGE, description="Of the server; GANNET_SERVING_IMAGE goes before it."
     )
     models_dir: str = Field(default="models", description="Here; relative to the file's own directory.")
-    mounted_at: str = Field(
-        default="/models", pattern="^/", description="Where the server sees the models directory."
+    mounted_at: Directory = Field(
+        default="/models", description="Where the server sees the models directory."
     )
-    config_dir: str = Field(
-        default="/config", pattern="^/", description="Where the server sees the rendered files."
-    )
+    config_dir: Directory = Field(default="/config", description="Where the server sees the rendered files.")
     models: dict[str, Model] = Field(min_length=1, description="By name; a table each.")
     server: Server = Server()
     batching: Batching | None = Field(default=Batching(), description="false: none.")
@@ -185,10 +226,15 @@ class ServingSettings(_Table):
     def _switch_off(cls, value: Any) -> Any:
         return None if value is False else value
 
+    @field_validator("models")
+    @classmethod
+    def _check_names(cls, models: dict[str, Model]) -> dict[str, Model]:
+        return _named(models, "name")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.monitoring.enabled and self.server.rest_port is None:
-            raise ValueError("monitoring needs server.rest_port: without REST the server has no metrics")
+            raise ValueError("monitoring.enabled needs server.rest_port: without REST there are no metrics")
         return self
 
 
@@ -211,6 +257,16 @@ def read_settings(path: Path) -> ServingSettings:
         raise UsageError(f"{path}: {problems}") from None
     except ValueError as error:
         raise UsageError(f"{path}: expected TOML, received: {error}") from None
+
+
+def _named(table: dict[str, Any], what: str) -> dict[str, Any]:
+    """The table, whose keys stand in paths of REST and of files."""
+    for name in table:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{what} {name!r}: expected letters, digits, '_', '-' and '.', which is not first"
+            )
+    return table
 
 
 def _problem(item: Any) -> str:

@@ -102,6 +102,22 @@ def test_nothing_stays_that_is_no_longer_asked_for(render: Render, folder: Path)
     assert {path.name for path in (folder / "config").iterdir()} == {"arguments.txt", "models.config"}
 
 
+def test_rest_can_be_left_out(render: Render, folder: Path) -> None:
+    result = render("[server]\nrest_port = false\n[monitoring]\nenabled = false\n[models.gen]")
+    assert result.exit_code == 0, result.exception
+    assert "--rest_api_port=0" in (folder / "config" / "arguments.txt").read_text().splitlines()
+
+
+def test_the_largest_numbers(render: Render, folder: Path) -> None:
+    most = 2**31 - 1
+    result = render(
+        f"[server]\nmax_threads = {most}\nload_retry_seconds = {most}\n"
+        f"[batching]\nmax_batch_size = {most}\ntimeout_micros = {most}\n[models.gen]"
+    )
+    assert result.exit_code == 0, result.exception
+    assert f"--load_retry_interval_micros={most}000000" in (folder / "config" / "arguments.txt").read_text()
+
+
 def test_a_refusal_leaves_the_files_of_before(render: Render, folder: Path) -> None:
     render("[models.gen]")
     before = {path: path.read_bytes() for path in (folder / "config").iterdir()}
