@@ -25,7 +25,8 @@ def render(settings: Path, out: Path, image: str | None) -> None:
     """Write what a TensorFlow Serving reads, from one file that is checked.
 
     models.config, batching.config, monitoring.config and ssl.config are for the directory that the server
-    sees as `config_dir`; arguments.txt has its flags, one on a line. Prints the paths of what it wrote.
+    sees as `config_dir`; arguments.txt has its flags, one on a line; compose.env, for `docker compose
+    --env-file`, has the image for which they are. Prints the paths of what it wrote.
     """
     from gannet_client.extras import require
 

@@ -1,5 +1,7 @@
 """The files of a TensorFlow Serving, from its settings."""
 
+import os
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,14 +19,16 @@ from gannet_serving.production.arguments import (
     SSL_CONFIG,
     arguments,
 )
+from gannet_serving.production.image import DEFAULT_IMAGE
 from gannet_serving.production.settings import Latest, Model, ServingSettings, Tls
 from gannet_serving.text_protos import new_message
 from gannet_serving.tls import require_usable
 
-ARGUMENTS = "arguments.txt"
-FILES = (MODELS_CONFIG, BATCHING_CONFIG, MONITORING_CONFIG, SSL_CONFIG, ARGUMENTS)
+ARGUMENTS, ENVIRONMENT = "arguments.txt", "compose.env"
+FILES = (MODELS_CONFIG, BATCHING_CONFIG, MONITORING_CONFIG, SSL_CONFIG, ARGUMENTS, ENVIRONMENT)
 """All that may be written; what the settings do not ask for is removed."""
 _MAX_PEM_BYTES = 1 << 20
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
 
 def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str]:
@@ -36,7 +40,8 @@ def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str
         folder: To which the files of TLS are relative.
 
     Raises:
-        UsageError: The server does not know a flag or would ignore it, or TLS cannot work.
+        UsageError: The server does not know a flag or would ignore it, TLS cannot work, or the image's name
+            cannot be one.
 
     >>> files = render(ServingSettings(models={"digits": {"labels": {"stable": 3}}}), "gannet", Path())
     >>> print(files["models.config"])
@@ -53,7 +58,11 @@ def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str
     }
     <BLANKLINE>
     """
-    files = {MODELS_CONFIG: _models_config(settings), ARGUMENTS: _lines(arguments(settings, image))}
+    files = {
+        MODELS_CONFIG: _models_config(settings),
+        ARGUMENTS: _lines(arguments(settings, image)),
+        ENVIRONMENT: _environment(image),
+    }
     if settings.batching:
         files[BATCHING_CONFIG] = _text(_batching_config(settings))
     if settings.monitoring.enabled:
@@ -69,21 +78,33 @@ def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str
 def write(files: Mapping[str, str], directory: Path) -> None:
     """Writes rendered files, each as a whole, and removes those of before that are not among them.
 
-    The file with the private key is readable by its owner alone.
+    Whatever the umask, every user can read what is written, the server's among them; the file with the
+    private key is readable by its owner alone. A directory that is there stays as private as it is.
 
     Raises:
         UsageError: The directory cannot be written.
     """
+    _make(directory)
     for name in FILES:
         path = directory / name
         if name in files:
             mode = 0o600 if name == SSL_CONFIG else 0o644
-            write_file(path, partial(_write_text, text=files[name]), "configuration", mode=mode)
+            write_file(path, partial(_write_text, text=files[name], mode=mode), "configuration", mode=mode)
         else:
             _remove(path)
 
 
-def _write_text(file: BinaryIO, text: str) -> None:
+def _make(directory: Path) -> None:
+    try:
+        if not directory.is_dir():
+            directory.mkdir(parents=True)
+            directory.chmod(0o755)
+    except OSError as error:
+        raise UsageError(f"cannot make the directory {directory}: {error.strerror}") from None
+
+
+def _write_text(file: BinaryIO, text: str, mode: int) -> None:
+    os.fchmod(file.fileno(), mode)
     file.write(text.encode())
 
 
@@ -92,6 +113,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot remove {path}: {error.strerror}") from None
+
+
+def _environment(image: str) -> str:
+    """For `docker compose --env-file`: the image for which the flags are."""
+    if not _IMAGE.fullmatch(image):
+        raise UsageError(f"image: expected a name such as {DEFAULT_IMAGE}, received {image!r}")
+    return f"GANNET_SERVING_IMAGE={image}\n"
 
 
 def _models_config(settings: ServingSettings) -> str:

@@ -1,6 +1,7 @@
 """`gannet serving render`: what it refuses, what it writes, and that a server reads it."""
 
 import json
+import os
 import socket
 import stat
 import tomllib
@@ -96,10 +97,38 @@ def test_every_policy_and_label(render: Render, folder: Path) -> None:
 def test_nothing_stays_that_is_no_longer_asked_for(render: Render, folder: Path) -> None:
     assert render("[models.gen]").exit_code == 0
     written = {path.name for path in (folder / "config").iterdir()}
-    assert written == {"models.config", "batching.config", "monitoring.config", "arguments.txt"}
+    always = {"arguments.txt", "compose.env", "models.config"}
+    assert written == {*always, "batching.config", "monitoring.config"}
     result = render("batching = false\n[monitoring]\nenabled = false\n[models.gen]")
-    assert result.output.split() == [str(folder / "config" / n) for n in ("arguments.txt", "models.config")]
-    assert {path.name for path in (folder / "config").iterdir()} == {"arguments.txt", "models.config"}
+    assert result.output.split() == [str(folder / "config" / name) for name in sorted(always)]
+    assert {path.name for path in (folder / "config").iterdir()} == always
+
+
+def test_compose_runs_the_image_that_was_checked(render: Render, folder: Path) -> None:
+    assert render("image = 'tensorflow/serving:2.19.1'\n[models.gen]").exit_code == 0
+    file = folder / "config" / "compose.env"
+    assert file.read_text() == "GANNET_SERVING_IMAGE=tensorflow/serving:2.19.1\n"
+    assert render("[models.gen]", "--image", "here:5000/serving:2.20.0-gpu").exit_code == 0
+    assert file.read_text() == "GANNET_SERVING_IMAGE=here:5000/serving:2.20.0-gpu\n"
+
+
+def test_every_user_can_read_what_a_careful_one_writes(render: Render, folder: Path) -> None:
+    write_pems(folder)
+    before = os.umask(0o077)
+    try:
+        assert render(TestTls.SETTINGS, "--out", str(folder / "new" / "config")).exit_code == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder / "new" / "config").iterdir()}
+    assert modes.pop("ssl.config") == 0o600
+    assert set(modes.values()) == {0o644}
+    assert stat.S_IMODE((folder / "new" / "config").stat().st_mode) == 0o755
+
+
+def test_a_directory_that_cannot_be(render: Render, folder: Path) -> None:
+    out = folder / "serving.toml" / "config"
+    message = str(render("[models.gen]", "--out", str(out)).exception)
+    assert message == f"cannot make the directory {out}: Not a directory"
 
 
 def test_rest_can_be_left_out(render: Render, folder: Path) -> None:
