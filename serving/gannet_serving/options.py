@@ -163,7 +163,7 @@ class ServerOptions:
 
 
 def _parse_channel_arguments(text: str) -> list[tuple[str, int | str]]:
-    entries = [entry.partition("=") for entry in text.split(",") if entry]
+    entries = [entry.partition("=") for entry in text.split(",") if text]
     for key, equals, _ in entries:
         if not (key and equals):
             raise UsageError(f"--grpc_channel_arguments: expected KEY=VALUE,KEY=VALUE, received {text!r}")

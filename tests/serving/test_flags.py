@@ -85,6 +85,10 @@ def test_values_are_read(arguments: list[str], expected: dict[str, Any]) -> None
             ["--enable_batching=maybe"],
             "Invalid value for '--enable_batching': expected true, false, 1 or",
         ),
+        (
+            ["--grpc_channel_arguments=a=1,"],
+            "--grpc_channel_arguments: expected KEY=VALUE,KEY=VALUE, received",
+        ),
         (["--grpc_channel_arguments=a"], "--grpc_channel_arguments: expected KEY=VALUE,KEY=VALUE, received"),
         (
             ["--batching_parameters_file=/dev/null"],

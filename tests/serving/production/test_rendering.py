@@ -137,6 +137,24 @@ def test_rest_can_be_left_out(render: Render, folder: Path) -> None:
     assert "--rest_api_port=0" in (folder / "config" / "arguments.txt").read_text().splitlines()
 
 
+def test_further_flags_of_every_type(render: Render, folder: Path) -> None:
+    further = {
+        "enable_profiler": "false",
+        "rest_api_timeout_in_ms": "5",
+        "mixed_precision": "'bfloat16'",
+        "per_process_gpu_memory_fraction": "1",
+        "grpc_channel_arguments": "'grpc.max_connection_age_ms=60000,a=b=c'",
+        "prefer_tflite_model": "true",
+        "num_tflite_pools": "2",
+        "num_request_iterations_for_warmup": "3",
+    }
+    lines = [f"{name} = {value}" for name, value in further.items()]
+    result = render("\n".join(["[models.gen]", "[flags]", *lines]))
+    assert result.exit_code == 0, result.exception
+    written = (folder / "config" / "arguments.txt").read_text().splitlines()[-len(further) :]
+    assert written == [f"--{name}={value.strip(chr(39))}" for name, value in further.items()]
+
+
 def test_the_largest_numbers(render: Render, folder: Path) -> None:
     most = 2**31 - 1
     result = render(
