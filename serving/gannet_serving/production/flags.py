@@ -12,7 +12,7 @@ from gannet_serving.options import ServerOptions
 Value = bool | int | float | str
 
 _OURS = frozenset(("host", "log_format", "access_log"))
-_DEFAULTS: Mapping[str, Value] = {
+_DEFAULTS: Mapping[str, Any] = {
     **{option.name: option.metadata["flag"] for option in fields(ServerOptions) if option.name not in _OURS},
     **IGNORED,
 }
