@@ -1,6 +1,7 @@
 """What the models themselves tell of settings: what they need, and what would never start."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def check_models(settings: ServingSettings, image: str, folder: Path) -> Iterato
         UsageError: The server would wait for a version for ever, or fail to load one.
     """
     models = folder / settings.models_dir
-    if not models.is_dir():
+    if not os.path.isdir(models):
         yield f"{models} is no directory here: versions, labels and warm-up are not checked"
         return
     for name, model in settings.models.items():
@@ -51,13 +52,24 @@ def _check(settings: ServingSettings, image: str, name: str, model: Model, base_
             f"models.{name}: none of the versions asked for is in {base_path}, which has {there}; "
             "the server would wait for ever"
         )
+    yield from _check_labels(name, model, wanted)
+    for number in sorted((model.policy.only or set()) - found.keys()):
+        yield f"models.{name}: version {number} is not in {base_path}; it is served once it comes"
+    for number in wanted:
+        yield from _check_card(settings, image, f"{name} version {number}", _card(found[number]))
+
+
+def _check_labels(name: str, model: Model, wanted: list[int]) -> Iterator[str]:
     for label, number in model.labels.items():
         if number not in wanted:
             raise UsageError(
                 f"models.{name}: label {label} names version {number}; the server would load {wanted}"
             )
-    for number in wanted:
-        yield from _check_card(settings, image, f"{name} version {number}", _card(found[number]))
+        if model.policy.most is not None:
+            yield (
+                f"models.{name}: label {label} names version {number}, which newer versions push out; list the "
+                f"versions: versions = {sorted(wanted)}"
+            )
 
 
 def _check_card(settings: ServingSettings, image: str, version: str, card: dict[str, Any]) -> Iterator[str]:
