@@ -67,8 +67,8 @@ def _check_labels(name: str, model: Model, wanted: list[int]) -> Iterator[str]:
             )
         if model.policy.most is not None:
             yield (
-                f"models.{name}: label {label} names version {number}, which newer versions push out; list the "
-                f"versions: versions = {sorted(wanted)}"
+                f"models.{name}: label {label} names version {number}, which newer versions push out; list "
+                f"the versions: versions = {sorted(wanted)}"
             )
 
 
