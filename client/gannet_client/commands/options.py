@@ -1,7 +1,8 @@
 """Options that several commands have: which servers and which model, over which connection."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -32,7 +33,8 @@ class Connection:
         authority: The certificates that the servers' must be signed by; None: those that gRPC brings.
         certificate: The caller's own; None: none.
         key: The private key of `certificate`.
-        token: Sent with each request, encrypted alone; None: none.
+        token: Sent with each request, encrypted alone; None: none. It is taken from the environment,
+            GANNET_TOKEN, alone: other users of the machine can read arguments.
     """
 
     servers: tuple[str, ...]
@@ -42,7 +44,7 @@ class Connection:
     authority: Path | None
     certificate: Path | None
     key: Path | None
-    token: str | None
+    token: str | None = field(default_factory=lambda: os.environ.get("GANNET_TOKEN") or None)
 
     def client(self, **options: Any) -> "Client":
         """A client for all servers; `options` are further ones of `Client`."""
@@ -91,6 +93,8 @@ _CONNECTION: Final = (
         show_envvar=True,
         help="The name of the served model.",
     ),
+)
+_ENCRYPTION: Final = (
     click.option("--tls", is_flag=True, help="Encrypt the connection; implied by the three options below."),
     click.option(
         "--ca", "authority", type=_FILE, metavar="FILE", help="Who signs the servers' certificates."
@@ -105,8 +109,6 @@ _CONNECTION: Final = (
 def connected(timeout: float, meaning: str) -> Callable[[_Command], _Command]:
     """Gives a command the options of a connection, which it takes as `connection`.
 
-    A token is taken from the environment alone, GANNET_TOKEN: other users of the machine can read arguments.
-
     Args:
         timeout: The default of `--timeout`, in seconds.
         meaning: What the help says of it.
@@ -118,17 +120,18 @@ def connected(timeout: float, meaning: str) -> Callable[[_Command], _Command]:
     def decorate(command: _Command) -> _Command:
         @wraps(command)
         def run(**given: Any) -> Any:
-            import os
-
             names = ("servers", "model", "timeout", "tls", "authority", "certificate", "key")
             values = {name: given.pop(name) for name in names}
-            connection = Connection(**values, token=os.environ.get("GANNET_TOKEN") or None)
-            return command(connection=connection, **given)
+            return command(connection=Connection(**values), **given)
 
-        options = (*_CONNECTION, limit)
-        return reduce(lambda done, option: option(done), reversed(options), run)  # type: ignore[return-value]
+        return _with((*_CONNECTION, *_ENCRYPTION, limit), run)  # type: ignore[return-value]
 
     return decorate
+
+
+def encrypted(command: _Command) -> _Command:
+    """Gives a command the options of TLS: `tls`, `authority`, `certificate` and `key` of a connection."""
+    return _with(_ENCRYPTION, command)
 
 
 def choosing(command: _Command) -> _Command:
@@ -163,6 +166,10 @@ def conditioned(command: _Command) -> _Command:
             help="The continuous codes of all images, like 0.5,-1; nan: drawn from the seed.",
         ),
     )
+    return _with(options, command)
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) -> _Command:
     return reduce(lambda done, option: option(done), reversed(options), command)
 
 

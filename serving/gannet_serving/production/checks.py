@@ -1,18 +1,15 @@
 """What the models themselves tell of settings: what they need, and what would never start."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
+from gannet_serving.production.cards import read_card
 from gannet_serving.production.image import is_older
 from gannet_serving.production.settings import Model, ServingSettings
 from gannet_serving.versions import find_versions
-
-_MAX_CARD_BYTES = 64 << 20
 
 
 def check_models(settings: ServingSettings, image: str, folder: Path) -> Iterator[str]:
@@ -92,8 +89,6 @@ def _check_card(settings: ServingSettings, image: str, version: str, card: dict[
 def _card(version: Path) -> dict[str, Any]:
     """The model card; empty for a model of other origin, or where it cannot be read."""
     try:
-        with (version / CARD_FILE).open("rb") as file:
-            card = json.loads(file.read(_MAX_CARD_BYTES))
+        return read_card(version) or {}
     except (OSError, ValueError):
         return {}
-    return card if isinstance(card, dict) else {}

@@ -1,7 +1,11 @@
 """`gannet doctor`: what it finds, and that it finds nothing where nothing is wrong."""
 
+import hashlib
 import json
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,8 @@ from click.testing import CliRunner, Result
 from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
 from gannet_serving.commands.doctor import doctor
+from gannet_serving.commands.serving import serving
+from gannet_serving.production.settings import Model, ServingSettings
 
 
 def examine(*arguments: object) -> Result:
@@ -33,8 +39,9 @@ def models(tmp_path: Path) -> Path:
     for number in (1, 2):
         version = models / "gen" / str(number)
         (version / "assets.extra").mkdir(parents=True)
-        (version / "saved_model.pb").touch()
-        (version / CARD_FILE).write_text("{}")
+        (version / "saved_model.pb").write_bytes(b"graph")
+        card = {"files": {"saved_model.pb": hashlib.sha256(b"graph").hexdigest()}}
+        (version / CARD_FILE).write_text(json.dumps(card))
     return models
 
 
@@ -69,6 +76,38 @@ def bring_a_foreign_model(models: Path) -> None:
     (models / "gen" / "1" / CARD_FILE).unlink()
 
 
+def damage_the_graph(models: Path) -> None:
+    (models / "gen" / "2" / "saved_model.pb").write_bytes(b"groph")
+
+
+def lose_a_variable(models: Path) -> None:
+    (models / "gen" / "2" / CARD_FILE).write_text(json.dumps({"files": {"variables/x": "0", "v": "1"}}))
+
+
+def write_a_junk_card(models: Path) -> None:
+    (models / "gen" / "2" / CARD_FILE).write_text("junk")
+
+
+def write_a_card_that_is_a_list(models: Path) -> None:
+    (models / "gen" / "2" / CARD_FILE).write_text("[]")
+
+
+def link_to_nowhere(models: Path) -> None:
+    (models / "gen" / "2" / "link").symlink_to("nowhere")
+
+
+def publish_a_file(models: Path) -> None:
+    (models / "gen" / "3").touch()
+
+
+def hide_the_models(models: Path) -> None:
+    models.chmod(0o750)
+
+
+def hide_a_model(models: Path) -> None:
+    (models / "gen").chmod(0o711)
+
+
 def hide_a_file(models: Path) -> None:
     (models / "gen" / "1" / "saved_model.pb").chmod(0o600)
 
@@ -100,6 +139,31 @@ def hide_a_file(models: Path) -> None:
                 )
             ],
         ),
+        (damage_the_graph, [("error", "saved_model.pb is not as it was exported")]),
+        (lose_a_variable, [("error", "v and 1 more is not as it was exported")]),
+        (
+            write_a_junk_card,
+            [
+                (
+                    "error",
+                    "assets.extra/gannet.json is no model card: Expecting value: line 1 column 1 (char 0)",
+                )
+            ],
+        ),
+        (
+            write_a_card_that_is_a_list,
+            [("error", "assets.extra/gannet.json is no model card: expected an object, received []")],
+        ),
+        (link_to_nowhere, [("error", "cannot be read: No such file or directory")]),
+        (publish_a_file, [("error", "cannot be read: Not a directory")]),
+        (
+            hide_the_models,
+            [("warning", "models is not readable by all, and a server in a container is another user")],
+        ),
+        (
+            hide_a_model,
+            [("warning", "gen is not readable by all, and a server in a container is another user")],
+        ),
         (
             hide_a_file,
             [
@@ -116,6 +180,34 @@ def test_a_models_directory(
 ) -> None:
     change(models)
     assert findings(models) == expected
+
+
+def test_a_damaged_version_has_a_cure(models: Path) -> None:
+    damage_the_graph(models)
+    assert f"see gannet models verify {models} gen/2, " in examine(models).stdout
+
+
+@contextmanager
+def kept_from_us(path: Path) -> Iterator[None]:
+    """A path that this process may not read; root takes the part of a user who is nobody."""
+    user = os.geteuid()
+    path.chmod(0)
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize("hidden", [".", "gen", "gen/2", "gen/2/assets.extra"])
+def test_what_belongs_to_another_user(
+    hidden: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # those above it are private, too
+    tmp_path.chmod(0o755)
+    with kept_from_us(models / hidden):
+        assert ("error", "cannot be read: Permission denied") in findings("models")
 
 
 def test_places_that_are_no_models_directory(models: Path, tmp_path: Path) -> None:
@@ -137,6 +229,51 @@ def test_a_configuration(models: Path) -> None:
     assert findings(file) == []
     result = examine(file, models)
     assert (result.stdout, result.stderr) == ("", "nothing is wrong\n")
+
+
+def test_settings_that_differ_from_those_of_compose(models: Path) -> None:
+    file = models.parent / "serving.toml"
+    settings = "mounted_at = '/srv'\n[server]\nport = 9000\nrest_port = false\n[monitoring]\nenabled = false"
+    file.write_text(f"{settings}\n[models.gen]")
+    assert findings(file) == [
+        (
+            "warning",
+            'server.port is 9000, server.rest_port is false, mounted_at is "/srv"; '
+            'the files of docker/ expect 8500, 8501, "/models"',
+        )
+    ]
+
+
+def test_the_files_of_docker_expect_the_defaults() -> None:
+    docker, usual = Path(__file__).parents[3] / "docker", ServingSettings(models={"gen": Model()})
+    compose, prometheus = ((docker / name).read_text() for name in ("compose.yaml", "prometheus.yml"))
+    for port in (usual.server.port, usual.server.rest_port):
+        assert re.search(rf'127\.0\.0\.1:.*:{port}"', compose)
+    assert f":{usual.mounted_at}:ro" in compose
+    assert f":{usual.config_dir}:ro" in compose
+    assert f"metrics_path: {usual.monitoring.path}\n" in prometheus
+
+
+def test_rendered_files_that_no_container_can_read(models: Path) -> None:
+    file, config = models.parent / "serving.toml", models.parent / "config"
+    file.write_text("[models.gen]")
+    rendered = CliRunner().invoke(serving, ["render", str(file), "--out", str(config)])
+    assert rendered.exit_code == 0, rendered.exception
+    (config / "ssl.config").touch(0o600)
+    assert findings(file) == findings(config) == []
+    config.chmod(0o700)
+    hidden = "is not readable by all, and a server in a container is another user"
+    assert findings(file) == findings(config) == [("warning", f"config {hidden}")]
+    config.chmod(0o755)
+    (config / "models.config").chmod(0o640)
+    assert findings(file) == findings(config) == [("warning", f"models.config {hidden}")]
+
+
+def test_a_directory_that_is_called_like_the_rendered_one(models: Path) -> None:
+    file = models.parent / "serving.toml"
+    file.write_text("[models.gen]")
+    (models.parent / "config").mkdir(0o700)
+    assert findings(file) == []
 
 
 def test_a_running_server(served: Any) -> None:
