@@ -1,6 +1,7 @@
 """Certificates that are made for a test."""
 
 import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
@@ -43,3 +44,13 @@ def issue(name: str, by: Pair | None = None) -> Pair:
         .sign(by.private if by else key, hashes.SHA256())
     )
     return Pair(key, certificate)
+
+
+def write_pems(folder: Path) -> Pair:
+    """Writes a server's key and certificate and the authority's, which is returned."""
+    authority = issue("authority")
+    pair = issue("server", authority)
+    (folder / "server.key").write_text(pair.key)
+    (folder / "server.pem").write_text(pair.certificate)
+    (folder / "ca.pem").write_text(authority.certificate)
+    return authority

@@ -14,9 +14,11 @@ from click.testing import CliRunner, Result
 
 from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
+from gannet_serving import LocalServer, ServerOptions
 from gannet_serving.commands.doctor import doctor
 from gannet_serving.commands.serving import serving
 from gannet_serving.production.settings import Model, ServingSettings
+from tests.certificates import issue, write_pems
 
 
 def examine(*arguments: object) -> Result:
@@ -283,6 +285,28 @@ def test_a_running_server(served: Any) -> None:
     assert findings("--server", served.address, "--model", "gen") == [
         ("warning", "the highest version lacks the signatures of Gannet")
     ]
+
+
+def test_a_running_server_with_tls(saved_models: Any, tmp_path: Path) -> None:
+    saved_models.write_gen(tmp_path / "models" / "gen" / "1")
+    authority, file = write_pems(tmp_path), tmp_path / "serving.toml"
+    identity = issue("client", authority)
+    (tmp_path / "own.key").write_text(identity.key)
+    (tmp_path / "own.pem").write_text(identity.certificate)
+    tls = "key = 'server.key'\ncertificate = 'server.pem'\nclient_ca = 'ca.pem'"
+    file.write_text(f"[models.gen]\n[tls]\n{tls}")
+    CliRunner().invoke(serving, ["render", str(file), "--out", str(tmp_path / "config")])
+    options = ServerOptions(ssl_config_file=str(tmp_path / "config" / "ssl.config"))
+    with LocalServer(tmp_path / "models", options=options) as server:
+        asked = ("--server", server.target.replace("127.0.0.1", "localhost"), "--model", "gen")
+        trusted = (*asked, "--ca", tmp_path / "ca.pem")
+        for stranger in (asked, trusted):
+            [(level, what)] = findings(*stranger)
+            assert level == "error"
+            assert "whether it wants TLS" in what
+        known = (*trusted, "--cert", tmp_path / "own.pem", "--key", tmp_path / "own.key")
+        assert findings(*known) == [("warning", "the highest version lacks the signatures of Gannet")]
+    assert isinstance(examine(*asked, "--ca", tmp_path / "no.pem").exception, UsageError)
 
 
 def test_no_server() -> None:

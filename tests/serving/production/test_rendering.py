@@ -22,7 +22,7 @@ from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
 from gannet_serving.commands.serving import serving
 from gannet_serving.production.rendering import FILES
-from tests.certificates import Pair, issue
+from tests.certificates import issue, write_pems
 from tests.serving.processes import Process
 
 REFUSALS = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text())["case"]
@@ -272,16 +272,6 @@ def test_a_server_reads_it_and_does_all_of_it(
             assert b":tensorflow:serving:request_count" in answer.read()
     finally:
         server.kill()
-
-
-def write_pems(folder: Path) -> Pair:
-    """Writes a server's key and certificate and the authority's, which is returned."""
-    authority = issue("authority")
-    pair = issue("server", authority)
-    (folder / "server.key").write_text(pair.key)
-    (folder / "server.pem").write_text(pair.certificate)
-    (folder / "ca.pem").write_text(authority.certificate)
-    return authority
 
 
 def free_ports(count: int) -> list[int]:
