@@ -26,11 +26,14 @@ class Pair(NamedTuple):
         return self.signed.public_bytes(Encoding.PEM).decode()
 
 
-def issue(name: str, by: Pair | None = None) -> Pair:
-    """A certificate for `localhost`, signed by another or, as an authority, by itself."""
+def issue(name: str, by: Pair | None = None, *, age: float = 0) -> Pair:
+    """A certificate for `localhost`, signed by another or, as an authority, by itself.
+
+    It is valid for an hour more and since an hour ago, both shifted into the past by an age in hours.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=age)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -46,10 +49,10 @@ def issue(name: str, by: Pair | None = None) -> Pair:
     return Pair(key, certificate)
 
 
-def write_pems(folder: Path) -> Pair:
+def write_pems(folder: Path, *, age: float = 0) -> Pair:
     """Writes a server's key and certificate and the authority's, which is returned."""
     authority = issue("authority")
-    pair = issue("server", authority)
+    pair = issue("server", authority, age=age)
     (folder / "server.key").write_text(pair.key)
     (folder / "server.pem").write_text(pair.certificate)
     (folder / "ca.pem").write_text(authority.certificate)

@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -39,7 +40,7 @@ def warn_if_exposed(path: str) -> None:
 
 
 def require_usable(config: Any, where: str) -> None:
-    """Checks an SSLConfig: its key, its certificates, and that they belong together.
+    """Checks an SSLConfig: its key, its certificates, that they belong together and are valid now.
 
     Args:
         config: The message.
@@ -52,7 +53,9 @@ def require_usable(config: Any, where: str) -> None:
     require("serve", "cryptography")
     _require_pair(config, where)
     if config.custom_ca:
-        _certificates(config.custom_ca, "custom_ca", where)
+        authorities = _certificates(config.custom_ca, "custom_ca", where)
+        if not any(_is_valid(authority) for authority in authorities):
+            raise _invalid(authorities[0], "custom_ca", where)
     elif config.client_verify:
         raise UsageError(f"{where}: client_verify needs custom_ca, which signs the clients' certificates")
 
@@ -68,9 +71,12 @@ def _require_pair(config: Any, where: str) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise _unusable("server_key", "a private key", where) from None
     _require_known(key, where)
-    certificate = _certificates(config.server_cert, "server_cert", where)[0]
-    if certificate.public_key() != key.public_key():
+    chain = _certificates(config.server_cert, "server_cert", where)
+    if chain[0].public_key() != key.public_key():
         raise UsageError(f"{where}: server_key is not the key of server_cert")
+    for certificate in chain:
+        if not _is_valid(certificate):
+            raise _invalid(certificate, "server_cert", where)
 
 
 def _require_known(key: Any, where: str) -> None:
@@ -93,6 +99,19 @@ def _certificates(text: str, field: str, where: str) -> list[Any]:
         return list(load_pem_x509_certificates(text.encode()))
     except ValueError:
         raise _unusable(field, "one or more certificates", where) from None
+
+
+def _is_valid(certificate: Any) -> bool:
+    now = datetime.now(UTC)
+    return bool(certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc)
+
+
+def _invalid(certificate: Any, field: str, where: str) -> UsageError:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return UsageError(
+        f"{where}: {field}: no connection would come about: the certificate is valid from "
+        f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC alone; take another one, or set the clock"
+    )
 
 
 def _unusable(field: str, expected: str, where: str) -> UsageError:

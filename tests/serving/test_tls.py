@@ -166,6 +166,27 @@ def test_a_key_of_another_certificate_is_told(identity: Pair, authority: Pair, t
         server_credentials(str(file))
 
 
+@pytest.mark.parametrize("age", [2, -2], ids=["expired", "not yet valid"])
+def test_a_certificate_that_no_client_accepts_today_is_told(
+    age: int, authority: Pair, tmp_path: Path
+) -> None:
+    pair, old = issue("server", authority, age=age), issue("old authority", age=age)
+    file = write_config(tmp_path / "ssl", server_key=pair.key, server_cert=pair.certificate)
+    alone = "alone; take another one, or set the clock$"
+    with pytest.raises(UsageError, match=f"server_cert: no connection would come about: .* {alone}"):
+        server_credentials(str(file))
+    pair = issue("server", old)
+    file = write_config(tmp_path / "ssl", server_key=pair.key, server_cert=pair.certificate + old.certificate)
+    with pytest.raises(UsageError, match=f"server_cert: .* {alone}"):
+        server_credentials(str(file))
+    fields = {"server_key": pair.key, "server_cert": pair.certificate, "client_verify": True}
+    file = write_config(tmp_path / "ssl", **fields, custom_ca=old.certificate)
+    with pytest.raises(UsageError, match=f"custom_ca: .* {alone}"):
+        server_credentials(str(file))
+    file = write_config(tmp_path / "ssl", **fields, custom_ca=old.certificate + authority.certificate)
+    assert server_credentials(str(file))
+
+
 @pytest.mark.parametrize(
     "key", [ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP521R1())], ids=["ed", "p521"]
 )

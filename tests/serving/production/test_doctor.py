@@ -309,6 +309,15 @@ def test_a_running_server_with_tls(saved_models: Any, tmp_path: Path) -> None:
     assert isinstance(examine(*asked, "--ca", tmp_path / "no.pem").exception, UsageError)
 
 
+def test_a_certificate_that_has_expired(models: Path) -> None:
+    file = models.parent / "serving.toml"
+    write_pems(models.parent, age=2)
+    file.write_text("[tls]\nkey = 'server.key'\ncertificate = 'server.pem'\n[models.gen]")
+    [(level, what)] = findings(file)
+    assert level == "error"
+    assert what.startswith("tls: server_cert: no connection would come about: the certificate is valid from")
+
+
 def test_no_server() -> None:
     [(level, what)] = findings("--server", "127.0.0.1:1", "--model", "gen")
     assert level == "error"

@@ -241,6 +241,12 @@ class TestTls:
         (folder / "server.key").write_text(issue("other").key)
         assert str(render(self.SETTINGS).exception) == "tls: server_key is not the key of server_cert"
 
+    def test_an_expired_certificate_is_refused(self, render: Render, folder: Path) -> None:
+        write_pems(folder, age=2)
+        assert str(render(self.SETTINGS).exception).startswith(
+            "tls: server_cert: no connection would come about: the certificate is valid from 20"
+        )
+
 
 def test_a_server_reads_it_and_does_all_of_it(
     saved_models: Any, predict_request: Callable[..., Any], tmp_path: Path
