@@ -97,6 +97,7 @@ def _serve_in_docker(
 
     require("serve", "pydantic", "tensorflow_serving")
     from gannet_serving.production.container import Published, run
+    from gannet_serving.production.settings import require_name
     from gannet_serving.versions import find_models
 
     names = sorted(find_models(models))
@@ -104,6 +105,11 @@ def _serve_in_docker(
         raise UsageError(
             f"no model in {models}; TensorFlow Serving needs one from the start, like {models}/NAME/1"
         )
+    try:
+        for name in names:
+            require_name(name, "model")
+    except ValueError as error:
+        raise UsageError(f"{error}; rename its directory in {models}") from None
     return run(models, names, image, Published(host, port, rest_port), memory=memory, ready=_tell)
 
 

@@ -259,13 +259,19 @@ def read_settings(path: Path) -> ServingSettings:
         raise UsageError(f"{path}: expected TOML, received: {error}") from None
 
 
+def require_name(name: str, what: str) -> None:
+    """Checks a name, which stands in paths of REST and of files.
+
+    Raises:
+        ValueError: It is another text.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what} {name!r}: expected letters, digits, '_', '-' and '.', which is not first")
+
+
 def _named(table: dict[str, Any], what: str) -> dict[str, Any]:
-    """The table, whose keys stand in paths of REST and of files."""
     for name in table:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"{what} {name!r}: expected letters, digits, '_', '-' and '.', which is not first"
-            )
+        require_name(name, what)
     return table
 
 

@@ -20,6 +20,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
+from gannet_serving.commands.serve import serve
 from gannet_serving.commands.serving import serving
 from gannet_serving.production.rendering import FILES
 from tests.certificates import issue, write_pems
@@ -278,6 +279,16 @@ def test_a_server_reads_it_and_does_all_of_it(
             assert b":tensorflow:serving:request_count" in answer.read()
     finally:
         server.kill()
+
+
+def test_serving_in_docker_takes_the_same_names(tmp_path: Path) -> None:
+    (tmp_path / "two words" / "1").mkdir(parents=True)
+    result = CliRunner().invoke(serve, [str(tmp_path), "--engine", "docker"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == (
+        "model 'two words': expected letters, digits, '_', '-' and '.', which is not first; "
+        f"rename its directory in {tmp_path}"
+    )
 
 
 def free_ports(count: int) -> list[int]:
