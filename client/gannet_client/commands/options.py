@@ -61,7 +61,7 @@ class Connection:
     def _options(self) -> dict[str, Any]:
         from gannet_client.settings import Tls
 
-        encrypted = self.tls or self.authority is not None or self.certificate is not None
+        encrypted = self.tls or any((self.authority, self.certificate, self.key))
         return {
             "target": self.servers,
             "model": self.model,

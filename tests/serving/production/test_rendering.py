@@ -1,6 +1,5 @@
 """`gannet serving render`: what it refuses, what it writes, and that a server reads it."""
 
-import json
 import os
 import socket
 import stat
@@ -13,45 +12,20 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from google.protobuf import text_format
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from gannet_client.contract import CARD_FILE
 from gannet_client.errors import UsageError
 from gannet_serving.commands.serve import serve
 from gannet_serving.commands.serving import serving
 from gannet_serving.production.rendering import FILES
 from tests.certificates import issue, write_pems
 from tests.serving.processes import Process
+from tests.serving.production.commands import Render
 
 REFUSALS = tomllib.loads((Path(__file__).parent / "refusals.toml").read_text())["case"]
-
-Render = Callable[..., Result]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A directory with models that are looked at and not loaded: `gen` 1 and 2, `empty`."""
-    for number in (1, 2):
-        card = tmp_path / "models" / "gen" / str(number) / CARD_FILE
-        card.parent.mkdir(parents=True)
-        card.write_text(json.dumps({"largest_warmed_batch": 32, "libraries": {"tensorflow": "2.20.0"}}))
-    (tmp_path / "models" / "empty").mkdir()
-    return tmp_path
-
-
-@pytest.fixture
-def render(folder: Path) -> Render:
-    """Renders settings into `config`."""
-
-    def render(settings: str, *options: str) -> Result:
-        file = folder / "serving.toml"
-        file.write_text(settings)
-        return CliRunner().invoke(serving, ["render", str(file), "--out", str(folder / "config"), *options])
-
-    return render
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=[case["name"] for case in REFUSALS])
@@ -171,60 +145,6 @@ def test_a_refusal_leaves_the_files_of_before(render: Render, folder: Path) -> N
     before = {path: path.read_bytes() for path in (folder / "config").iterdir()}
     assert render("[models.missing]").exit_code
     assert {path: path.read_bytes() for path in (folder / "config").iterdir()} == before
-
-
-def test_an_older_server_is_warned_of(render: Render, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert render("[models.gen]", "--image", "tensorflow/serving:2.19.1").exit_code == 0
-    [warning] = caplog.messages
-    assert warning.startswith(
-        "gen version 2 was exported by TensorFlow 2.20.0, and tensorflow/serving:2.19.1 is older"
-    )
-    caplog.clear()
-    assert render("[models.gen]").exit_code == 0
-    assert not caplog.messages
-
-
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        ("versions = [1, 2]\nlabels = { stable = 1 }", []),
-        ("versions = 'all'\nlabels = { stable = 1 }", []),
-        (
-            "versions = [1, 7, 8]",
-            [
-                f"models.gen: version {n} is not in $here/models/gen; it is served once it comes"
-                for n in (7, 8)
-            ],
-        ),
-        (
-            "labels = { stable = 2 }",
-            [
-                "models.gen: label stable names version 2, which newer versions push out; list the versions: "
-                "versions = [2]"
-            ],
-        ),
-        (
-            "versions = { latest = 2 }\nlabels = { stable = 1 }",
-            [
-                "models.gen: label stable names version 1, which newer versions push out; list the versions: "
-                "versions = [1, 2]"
-            ],
-        ),
-    ],
-)
-def test_what_works_today_and_may_not_tomorrow(
-    model: str, expected: list[str], render: Render, folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert render(f"[models.gen]\n{model}").exit_code == 0
-    assert caplog.messages == [warning.replace("$here", str(folder)) for warning in expected]
-
-
-def test_models_that_are_elsewhere_are_not_looked_at(
-    render: Render, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert render("models_dir = 'elsewhere'\n[models.gen]").exit_code == 0
-    [warning] = caplog.messages
-    assert "elsewhere is no directory here" in warning
 
 
 class TestTls:
