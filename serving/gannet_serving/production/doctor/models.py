@@ -36,6 +36,7 @@ def _in_directory(directory: Path) -> Iterator[Finding]:
     if not models:
         yield Finding("error", str(directory), "holds no model", f"export one, to {directory}/NAME/1")
     for model in models:
+        yield from _in_link(model, directory)
         yield from readable(model, _in_model(model))
 
 
@@ -47,8 +48,19 @@ def _in_model(model: Path) -> Iterator[Finding]:
         yield Finding("error", str(model), f"{what}; a server finds no version", f"make it {model}/1")
     yield from private(model, [model], f"chmod a+rX {model}")
     for number in sorted(versions):
+        yield from _in_link(versions[number], model.parent)
         yield from readable(versions[number], _in_version(versions[number]))
     yield from _in_labels(model / LABELS_FILE, versions)
+
+
+def _in_link(path: Path, directory: Path) -> Iterator[Finding]:
+    if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
+        yield Finding(
+            "warning",
+            str(path),
+            f"leads out of {directory}, and a server in a container sees nothing else",
+            "put the files themselves there, by gannet export or by copying",
+        )
 
 
 def _in_version(version: Path) -> Iterator[Finding]:
