@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SHOWN: Final = 64
+_VALUE_RANGE: Final = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Generation:
     weights: str | None = None
     noise: str | None = None
     pngs: tuple[bytes, ...] | None = None
-    value_range: tuple[float, float] = (-1.0, 1.0)
+    value_range: tuple[float, float] = _VALUE_RANGE
 
     def __repr__(self) -> str:
         return f"Generation(model={self.model!r}, version={self.version}, n={len(self)})"
@@ -159,6 +160,7 @@ class Generation:
             yield self._record(place).written_to(file)
 
     def _record(self, place: int) -> Record:
+        low, high = self.value_range
         return Record(
             model=self.model,
             version=self.version,
@@ -168,6 +170,7 @@ class Generation:
             truncation=None if self.truncation is None else _shortest(self.truncation[place]),
             codes=None if self.codes is None else tuple(map(_code, self.codes[place])),
             noise=self.noise,
+            value_range=None if self.value_range == _VALUE_RANGE else (float(low), float(high)),
         )
 
 

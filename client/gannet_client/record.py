@@ -27,6 +27,7 @@ class Record:
         truncation: 1 is off; None for a model that does not truncate.
         codes: The continuous codes, None in place of one that was drawn; None for a model without.
         noise: How noise was made of the seed where the model does not draw it: "philox"; else None.
+        value_range: Which floats of the model were made black and white; None for -1 and 1.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Record:
     truncation: float | None = None
     codes: tuple[float | None, ...] | None = None
     noise: str | None = None
+    value_range: tuple[float, float] | None = None
 
     def written_to(self, file: bytes) -> bytes:
         """The PNG file with this record in it.
@@ -70,6 +72,8 @@ class Record:
             words.append(
                 "--codes=" + ",".join("nan" if code is None else repr(code) for code in self.codes or ())
             )
+        if self.value_range is not None:
+            words.append(f"--value-range={','.join(map(repr, self.value_range))}")
         return shlex.join([*words, "--out", "."])
 
     @classmethod
@@ -108,6 +112,7 @@ class Record:
             truncation=_of_type(values.get("truncation"), float, type(None)),
             codes=_codes(_of_type(values.get("codes"), list, type(None))),
             noise=_of_type(values.get("noise"), str, type(None)),
+            value_range=_range(_of_type(values.get("value_range"), list, type(None))),
         )
 
 
@@ -119,3 +124,10 @@ def _of_type(value: Any, *types: type) -> Any:
 
 def _codes(values: list[Any] | None) -> tuple[float | None, ...] | None:
     return None if values is None else tuple(_of_type(value, float, type(None)) for value in values)
+
+
+def _range(values: list[Any] | None) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    low, high = values
+    return _of_type(low, float), _of_type(high, float)

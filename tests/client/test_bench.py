@@ -55,6 +55,14 @@ def test_bench_prints_a_table_and_draws_curves(bench: Any, fake: Any, tmp_path: 
     assert {len(seeds.tensor_content) // 8 for seeds in asked} == {5}
 
 
+def test_bench_takes_the_conditions_of_a_model(gannet: Any, real_target: str) -> None:
+    options = ["--server", real_target, "--model", "animals", "--rows", "2", "--concurrency", "1"]
+    options += ["--seconds", "0.1", "--format", "float"]
+    assert gannet("bench", *options).code == 2  # floats leave no class to chance
+    code, out, _ = gannet("bench", *options, "--class", "cat", "--codes", "0,0", "--json")
+    assert (code, json.loads(out)["measurements"][0]["errors"]) == (0, {})
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -141,11 +141,38 @@ def test_show_prints_the_record_and_a_command_that_draws_the_image_again(
         assert np.abs(again - image).max() <= 1
 
 
+def test_an_image_of_another_value_range_is_drawn_again(
+    gannet: Any, real_target: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    with Client(real_target, model="unit", value_range=(0, 1)) as client:
+        drawn = client.generate(1, seed=3)
+    (path,) = drawn.save(tmp_path / "first")
+    told = json.loads(gannet("show", path, "--json")[1])
+    assert told["value_range"] == [0, 1]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANNET_SERVER", real_target)
+    assert gannet(*shlex.split(told["command"])[1:]).code == 0
+    assert np.array_equal(pixels(tmp_path / path.name), drawn.array[0])
+    options = ["--model", "unit", "--value-range", "0,1", "--seeds", "3,4", "--steps", "2"]
+    assert gannet("interpolate", *options, "--out", "strip.png").code == 0
+    assert np.array_equal(pixels(tmp_path / "strip.png")[2:-2, 2:7], drawn.array[0])
+
+
+@pytest.mark.parametrize(("given", "message"), [("0", "two numbers that rise"), ("a,b", "a form like 0,1")])
+def test_a_value_range_that_is_none(
+    gannet: Any, real_target: str, tmp_path: Path, given: str, message: str
+) -> None:
+    options = ["--server", real_target, "--model", "unit", "--seeds", "3", "--out", tmp_path]
+    code, out, err = gannet("generate", *options, "--value-range", given)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err and list(tmp_path.iterdir()) == []
+
+
 def test_show_of_an_image_of_noise_and_of_no_image(gannet: Any, real: str, tmp_path: Path) -> None:
     with Client(real, model="plain") as client:
         (path,) = client.generate(noise=np.zeros((1, served.LATENT_DIM))).save(tmp_path)
     assert (
-        gannet("show", path)[1].splitlines()[-1] == "again       not without the noise that its caller sent"
+        gannet("show", path)[1].splitlines()[-1] == "again        not without the noise that its caller sent"
     )
     assert json.loads(gannet("show", path, "--json")[1])["command"] is None
     (tmp_path / "text.png").write_text("text")

@@ -172,6 +172,7 @@ records = st.builds(
     truncation=st.none() | floats,
     codes=st.none() | st.lists(st.none() | floats, max_size=4).map(tuple),
     noise=st.none() | st.just("philox"),
+    value_range=st.none() | st.tuples(floats, floats),
 )
 PNG = encode_png(ARRAY[0])
 
@@ -193,6 +194,10 @@ def test_a_record_survives_its_file(tmp_path_factory: Any, record: Record) -> No
         (
             {"truncation": 0.7, "codes": (0.5, None)},
             "gannet generate --model digits --version 3 --seeds=7 --truncation=0.7 --codes=0.5,nan --out .",
+        ),
+        (
+            {"noise": "philox", "value_range": (-0.5, 1.0)},
+            "gannet generate --model digits --version 3 --seeds=7 --value-range=-0.5,1.0 --out .",
         ),
         (
             {"model": "a model; rm -rf"},
@@ -228,6 +233,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
         (with_text('{"format": 1, "model": 5, "version": 1}'), "cannot be read"),
         (with_text('{"format": 1, "model": "m", "version": true}'), "cannot be read"),
         (with_text('{"format": 1, "model": "m", "version": 1, "codes": 5}'), "cannot be read"),
+        (with_text('{"format": 1, "model": "m", "version": 1, "value_range": [0.0]}'), "cannot be read"),
         (with_text("[" * 30_000), "cannot be read"),
         (PNG[:33] + chunk(b"tEXt", b"gannet\0" + b"x" * 70_000) + PNG[33:], "has no record"),
     ],

@@ -135,9 +135,12 @@ async def _measure(
     table: "_Table | None",
 ) -> "list[Measurement]":
     from gannet_client.commands.load import measure
+    from gannet_client.conditions import one_or_each
     from gannet_client.settings import NO_RETRY
 
-    options = {"chunk_rows": max(load.rows for load in loads), "retry": NO_RETRY}
+    drawing["classes"] = one_or_each(drawing["classes"])
+    options = {"value_range": drawing.pop("value_range"), "retry": NO_RETRY}
+    options["chunk_rows"] = max(load.rows for load in loads)
     seeds = itertools.count()
     measured = []
     async with connection.async_client(**options) as client:

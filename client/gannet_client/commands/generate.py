@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gannet_client.commands.options import Connection, as_json, choosing, conditioned, connected
+from gannet_client.commands.options import Connection, as_json, choosing, connected
 from gannet_client.commands.order import Order, parse_shard
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
@@ -27,7 +27,6 @@ _MOST = 1_000_000
 @click.option(
     "--grid", type=click.Path(path_type=Path), metavar="FILE", help="Write one PNG file of all images."
 )
-@conditioned
 @choosing
 @click.option("--shard", metavar="K/N", help="Draw the K-th of N parts alone: one for each of N machines.")
 @as_json
@@ -37,6 +36,7 @@ def generate(
     out: Path | None,
     grid: Path | None,
     shard: str | None,
+    value_range: tuple[float, float],
     as_json: bool,
     **order: Any,
 ) -> None:
@@ -54,7 +54,7 @@ def generate(
     if shard is not None:
         wanted = wanted.shard(*parse_shard(shard))
     with (
-        connection.client() as client,
+        connection.client(value_range=value_range) as client,
         click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
     ):
         outcome = draw(client, wanted, out, grid, bar.update)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gannet_client.commands.options import Connection, as_json, choosing, conditioned, connected
+from gannet_client.commands.options import Connection, as_json, choosing, connected
 from gannet_client.conditions import one_or_each
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
@@ -50,7 +50,6 @@ _SUFFIXES = (".gif", ".png")
     metavar="MS",
     help="Of an animation: how long each image stays.",
 )
-@conditioned
 @choosing
 @as_json
 def interpolate(
@@ -61,6 +60,7 @@ def interpolate(
     out: Path,
     duration: int,
     classes: Sequence[str],
+    value_range: tuple[float, float],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -79,7 +79,7 @@ def interpolate(
     if out.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"expected a file that ends in .png or .gif; received {str(out)!r}")
     options |= {"how": how, "classes": one_or_each(classes)}
-    with connection.client() as client:
+    with connection.client(value_range=value_range) as client:
         ways = _ways(client, through, steps, options)
     frames = np.concatenate([ways[0].array, *(way.array[1:] for way in ways[1:])])
     if out.suffix.lower() == ".gif":

@@ -135,16 +135,7 @@ def encrypted(command: _Command) -> _Command:
 
 
 def choosing(command: _Command) -> _Command:
-    """Gives a command the options that choose a version."""
-    version = click.option(
-        "--version", type=int, metavar="N", help="The version to ask, instead of the highest."
-    )
-    label = click.option("--version-label", metavar="L", help="The version to ask, by its label.")
-    return version(label(command))
-
-
-def conditioned(command: _Command) -> _Command:
-    """Gives a command the options of a model's conditions."""
+    """Gives a command the options that choose what is drawn, and by which version."""
     options = (
         click.option(
             "--class",
@@ -161,9 +152,19 @@ def conditioned(command: _Command) -> _Command:
         ),
         click.option(
             "--codes",
-            callback=lambda _, __, text: None if text is None else parse_codes(text),
+            callback=lambda _, __, text: None if text is None else parse_numbers("codes", text, "0.5,-1,nan"),
             metavar="LIST",
             help="The continuous codes of all images, like 0.5,-1; nan: drawn from the seed.",
+        ),
+        click.option("--version", type=int, metavar="N", help="The version to ask, instead of the highest."),
+        click.option("--version-label", metavar="L", help="The version to ask, by its label."),
+        click.option(
+            "--value-range",
+            callback=lambda _, __, text: tuple(parse_numbers("value range", text, "0,1")),
+            default="-1,1",
+            show_default=True,
+            metavar="LOW,HIGH",
+            help="Black and white of a model that Gannet did not export, if it draws floats.",
         ),
     )
     return _with(options, command)
@@ -176,13 +177,13 @@ def _with(options: Sequence[Callable[[_Command], _Command]], command: _Command) 
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-def parse_codes(text: str) -> list[float]:
-    """Reads codes.
+def parse_numbers(name: str, text: str, example: str) -> list[float]:
+    """Reads numbers with commas between them.
 
-    >>> parse_codes("0.5,-1")
+    >>> parse_numbers("codes", "0.5,-1", "0.5,-1,nan")
     [0.5, -1.0]
     """
     try:
-        return [float(code) for code in text.split(",")]
+        return [float(number) for number in text.split(",")]
     except ValueError:
-        raise UsageError(f"codes {text!r} cannot be read; expected a form like 0.5,-1,nan") from None
+        raise UsageError(f"{name} {text!r} cannot be read; expected a form like {example}") from None

@@ -25,5 +25,5 @@ def show(file: Path, as_json: bool) -> None:
         return
     for name, value in record.as_dict().items():
         if name != "format":
-            click.echo(printable(f"{name:<10}  {value if isinstance(value, str) else json.dumps(value)}"))
-    click.echo(printable(f"{'again':<10}  {command or 'not without the noise that its caller sent'}"))
+            click.echo(printable(f"{name:<11}  {value if isinstance(value, str) else json.dumps(value)}"))
+    click.echo(printable(f"{'again':<11}  {command or 'not without the noise that its caller sent'}"))
