@@ -241,6 +241,12 @@ def test_a_foreign_model_draws_from_noise_of_numpy(clients: Any, kind: str, opti
         client.generate(1, classes=0)
 
 
+def test_large_images_of_a_foreign_model_are_asked_for_in_several_requests(clients: Any) -> None:
+    images = clients("float", max_message_bytes=5000).generate(64, seed=0)
+    assert images.attempts > 1
+    assert close_to(images.array, clients("float").generate(64, seed=0).array)
+
+
 @pytest.mark.parametrize("kind", ["two_inputs", "sideways", "classifier"])
 def test_a_foreign_model_that_draws_no_images(clients: Any, kind: str) -> None:
     with pytest.raises(ModelError) as caught:

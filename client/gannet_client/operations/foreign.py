@@ -1,5 +1,6 @@
 """SavedModels that Gannet did not export: which of them draw images from noise, and how."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,7 +19,8 @@ from gannet_client.schema import Signature, TensorSpec
 
 _CHANNELS: Final = (1, 3, 4)
 _FLOATS: Final = ("float16", "float32", "float64")
-_IMAGES: Final = ("uint8", "bfloat16", *_FLOATS)
+_BYTES: Final = {"uint8": 2, "float16": 3, "bfloat16": 3, "float32": 4, "float64": 8}
+"""What an image may consist of, and in how many bytes at most an answer has it: small ones may be varints."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Foreign:
     dtype: str
     latent_dim: int
     output: str
+    image_bytes: int
     value_range: tuple[float, float]
     conditions: Conditions = field(default_factory=Conditions)
     weights: str = ""
@@ -63,7 +66,7 @@ class Foreign:
             )
         (key, spec), (output, image) = inputs[0], outputs[0]
         value_range = (0.0, 255.0) if image.dtype == "uint8" else value_range
-        return cls(version, what, name, key, spec.dtype, _width(spec), output, value_range)
+        return cls(version, what, name, key, spec.dtype, _width(spec), output, _row_bytes(image), value_range)
 
     def noise(self, seeds: Array) -> Array:
         """Standard normal, float32 [n, Z]; row i follows from seed i alone."""
@@ -74,8 +77,8 @@ class Foreign:
         return rows
 
     def row_bytes(self, format: Format) -> int:  # noqa: A002
-        """0: the sides of the images need not be known."""
-        return 0
+        """The same for each format: the client makes them all of the one output."""
+        return self.image_bytes
 
     def request(self, rows: Rows, format: Format) -> tuple[str, dict[str, Array]]:  # noqa: A002
         """See `Model.request`."""
@@ -119,11 +122,17 @@ def _width(spec: TensorSpec) -> int:
 
 def _is_image(spec: TensorSpec) -> bool:
     return (
-        spec.dtype in _IMAGES
+        spec.dtype in _BYTES
         and spec.shape is not None
         and len(spec.shape) == 4
         and spec.shape[3] in _CHANNELS
     )
+
+
+def _row_bytes(spec: TensorSpec) -> int:
+    """The most bytes of one image; 0 where its sides are not known before."""
+    sides = (spec.shape or ())[1:]
+    return math.prod(side or 0 for side in sides) * _BYTES[spec.dtype]
 
 
 def _listed(specs: Mapping[str, TensorSpec]) -> str:
