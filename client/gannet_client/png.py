@@ -1,5 +1,6 @@
 """Text in PNG files, without Pillow: the one record that says how an image was drawn."""
 
+import os
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -7,6 +8,7 @@ from typing import BinaryIO, Final
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _TEXT: Final = b"tEXt"
 _END: Final = b"IEND"
+_LAST: Final = b"\0\0\0\0" + _END + zlib.crc32(_END).to_bytes(4)
 _BEHIND_HEADER: Final = len(_SIGNATURE) + 25  # the chunk IHDR is the first, and as long as that
 _LONGEST_TEXT: Final = 1 << 16
 
@@ -52,6 +54,13 @@ def read_text(file: BinaryIO, keyword: str) -> str | None:
     texts = (body for body in _texts(file) if body.startswith(begin))
     found = next(texts, None)
     return None if found is None else found[len(begin) :].decode("latin-1")
+
+
+def is_whole(file: BinaryIO) -> bool:
+    """Whether a PNG file goes to its end: one that was cut off begins like the whole."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - len(_LAST), 0))
+    return file.read() == _LAST
 
 
 def _texts(file: BinaryIO) -> Iterator[bytes]:

@@ -173,17 +173,27 @@ def test_what_is_there_is_not_drawn_again(generate: Any, asked: Any, drawn: Any,
     (out / "seed0001.png").unlink()
     (out / "seed0002.png").write_bytes((out / "seed0003.png").read_bytes())
     (out / "seed0004.png").write_bytes(b"")
+    os.truncate(out / "seed0005.png", (out / "seed0005.png").stat().st_size - 1)
     code, told, _ = generate("--seeds", "0-6", "--out", out, "--grid", grid)
     assert (code, told) == (
         0,
-        f"digits, version 1: 7 images of 5x6\nwrote 4 files to {out}; 3 were there\nwrote {grid}\n",
+        f"digits, version 1: 7 images of 5x6\nwrote 5 files to {out}; 2 were there\nwrote {grid}\n",
     )
-    assert asked() == [0, 1, 2, 4, 6]  # the first one tells which version draws
+    assert asked() == [0, 1, 2, 4, 5, 6]  # the first one tells which version draws
     assert (out / "seed0003.png").stat().st_mtime_ns == kept
     for seed in range(7):
         assert np.array_equal(pixels(out / f"seed{seed:04d}.png"), drawn([seed], 1)[0])
     assert np.array_equal(pixels(grid)[10:16, 2:7], drawn([3], 1)[0])
     assert json.loads(generate("--seeds", "0-6", "--out", out, "--json")[1])["kept"] == 7
+
+
+def test_a_seed_may_be_named_twice(generate: Any, tmp_path: Path) -> None:
+    options = ["--seeds", "5,5,6", "--out", tmp_path]
+    wrote = [generate(*options)[1].splitlines()[1] for _ in range(2)]
+    assert wrote == [f"wrote 2 files to {tmp_path}", f"wrote 0 files to {tmp_path}; 2 were there"]
+    (tmp_path / "seed0005.png").unlink()
+    told = json.loads(generate(*options, "--json")[1])
+    assert (told["kept"], len(told["files"])) == (1, 3)
 
 
 def test_another_version_draws_all_anew(generate: Any, fake: Any, asked: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gannet_client import images
+from gannet_client import images, png
 from gannet_client.codec import Array
 from gannet_client.commands.npz import write_npz
 from gannet_client.commands.order import Order
@@ -28,7 +28,7 @@ class Outcome:
         records: What each image follows from.
         out: The directory or NPZ file.
         files: The files of the images, in their order; the NPZ file alone.
-        kept: How many images were there already.
+        kept: How many of the files were there already.
         grid: The file of all images.
     """
 
@@ -140,12 +140,9 @@ def _into_directory(
     pending = _missing(order, known, out) if known else order
     advance(len(order.seeds) - len(pending.seeds))
     watched = _Watched(pending.draw(client), advance)
-    files = [path for piece in watched for path in piece.save(out)]
-    if known:
-        files = _paths(known, out)
-    outcome = Outcome(
-        watched.last, known or watched.records, out, files, kept=len(order.seeds) - len(pending.seeds)
-    )
+    drawn = [path for piece in watched for path in piece.save(out)]
+    files = _paths(known, out) if known else drawn
+    outcome = Outcome(watched.last, known or watched.records, out, files, kept=len(set(files) - set(drawn)))
     return outcome, lambda: images.decode_pngs([file.read_bytes() for file in files])
 
 
@@ -168,6 +165,7 @@ def _paths(records: Sequence[Record], directory: Path) -> list[Path]:
 
 def _holds(path: Path, record: Record) -> bool:
     try:
-        return Record.of_file(path) == record
-    except UsageError:
+        with path.open("rb") as file:
+            return Record.of_file(path) == record and png.is_whole(file)
+    except (OSError, UsageError):
         return False
