@@ -9,7 +9,7 @@ import numpy as np
 
 from gannet_client import contract, images
 from gannet_client.codec import Array
-from gannet_client.errors import MissingExtra
+from gannet_client.errors import MissingExtra, UsageError
 from gannet_client.files import write_bytes
 from gannet_client.record import Record
 
@@ -128,10 +128,13 @@ class Generation:
             The paths, in the order of the images.
 
         Raises:
-            UsageError: The directory cannot be written.
+            UsageError: Two different images have the same name, and none was written; or the directory cannot
+                be written.
             MissingExtra: As for `png`.
         """
-        paths = map(Path(directory).joinpath, file_names(self.seeds, self.classes, len(self)))
+        names = file_names(self.seeds, self.classes, len(self))
+        _require_own(names, self.records())
+        paths = map(Path(directory).joinpath, names)
         return [write_bytes(path, file) for path, file in zip(paths, self._files(), strict=True)]
 
     def grid(self, columns: int | None = None, padding: int = 2) -> Array:
@@ -191,6 +194,17 @@ def file_names(
     stems = [f"noise{place:04d}" for place in range(count or 0)] if seeds is None else list(map(_stem, seeds))
     labels = [contract.ANY_CLASS] * len(stems) if classes is None else classes
     return [stem + _chosen(int(label)) + ".png" for stem, label in zip(stems, labels, strict=True)]
+
+
+def _require_own(names: Sequence[str], records: Sequence[Record]) -> None:
+    """Refuses different images of one name; a seed that is repeated draws the same image again."""
+    found: dict[str, Record] = {}
+    for name, record in zip(names, records, strict=True):
+        if found.setdefault(name, record) != record:
+            raise UsageError(
+                f"two different images would be the file {name!r}, which tells seed and class alone; draw the "
+                "images of a seed in calls of their own, and save each call into a directory of its own"
+            )
 
 
 def _stem(seed: int) -> str:

@@ -102,6 +102,22 @@ def test_images_are_saved_by_their_seeds(tmp_path: Path) -> None:
     assert sorted(path.name for path in paths) == sorted(path.name for path in paths[0].parent.iterdir())
 
 
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"truncation": np.array([1, 0.5, 1], np.float32)},
+        {"codes": np.array([[0.3], [np.nan], [0.3]], np.float32)},
+    ],
+)
+def test_no_image_takes_the_file_of_another(different: Any, tmp_path: Path) -> None:
+    seeds = np.array([7, 7, 7])
+    with pytest.raises(UsageError, match=r"two different images would be the file 'seed0007\.png'"):
+        generation(seeds=seeds, **different).save(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+    same = {name: rows[[0, 2, 2]] for name, rows in different.items()}
+    assert {path.name for path in generation(seeds=seeds, **same).save(tmp_path)} == {"seed0007.png"}
+
+
 def test_images_of_noise_are_saved_by_their_place(tmp_path: Path) -> None:
     paths = generation(seeds=None).save(tmp_path)
     assert [path.name for path in paths] == ["noise0000.png", "noise0001.png", "noise0002.png"]
