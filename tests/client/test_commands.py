@@ -64,6 +64,23 @@ def test_status_asks_every_server(gannet: Any, target: str, fake: Any, start: An
     assert (code, out.splitlines()) == (0, [target, line, other, line])
 
 
+@pytest.mark.parametrize("dead_first", [True, False])
+def test_a_dead_server_hides_no_living_one(
+    gannet: Any, target: str, fake: Any, free_port: int, dead_first: bool
+) -> None:
+    dead = f"127.0.0.1:{free_port}"
+    servers = [dead, target] if dead_first else [target, dead]
+    options = ["--model", "digits", *(word for server in servers for word in ("--server", server))]
+    code, out, err = gannet("status", *options)
+    assert (code, out) == (3, f"{target}\ndigits, version 1 AVAILABLE\n")
+    assert err.startswith(f"gannet: model 'digits' at {dead}: ") and err.count("\n") == 1
+    code, out, _ = gannet("status", *options, "--json")
+    assert (code, list(json.loads(out)["servers"])) == (3, [target])
+    fake.states = {}
+    code, out, err = gannet("status", *options)
+    assert (code, out, err.count("\n")) == (4, "", 2)
+
+
 def test_a_status_that_is_not_told_has_its_exit_code(gannet: Any, target: str, free_port: int) -> None:
     assert gannet("status", "--server", target, "--model", "nope").code == 4
     assert gannet("status", "--server", f"127.0.0.1:{free_port}", "--model", "digits").code == 3

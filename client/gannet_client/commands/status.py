@@ -1,12 +1,14 @@
 """`gannet status`: the versions of a model that servers have."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from gannet_client.commands.options import Connection, as_json, connected
+from gannet_client.errors import GannetError
 from gannet_client.terminal import printable
 
 if TYPE_CHECKING:
@@ -22,26 +24,41 @@ _ENDED: Final = ("END", "OK")
 def status(connection: Connection, everything: bool, as_json: bool) -> None:
     """Print the state of a model's versions on every server.
 
-    Versions that could not be loaded are shown with the reason. An unloaded version is shown with --all.
+    Versions that could not be loaded are shown with the reason. An unloaded version is shown with --all. A
+    server that does not answer hides no other; of several errors, the highest exit code is returned.
     """
+    answers, errors = _ask(connection)
     found = {
         server: [state for state in states if everything or (state.state, state.code) != _ENDED]
-        for server, states in _ask(connection).items()
+        for server, states in answers.items()
     }
     if as_json:
         servers = {server: [asdict(state) for state in states] for server, states in found.items()}
         click.echo(json.dumps({"model": connection.model, "servers": servers}))
-        return
+    else:
+        _show(connection, found)
+    if errors:
+        worst = max(errors, key=lambda error: error.exit_code)
+        raise type(worst)("\n".join(map(str, errors)))
+
+
+def _show(connection: Connection, found: "dict[str, list[VersionStatus]]") -> None:
     for server, states in found.items():
-        if len(found) > 1:
+        if len(connection.servers) > 1:
             click.echo(server)
         for state in states:
             click.echo(printable(f"{connection.model}, {state}"))
 
 
-def _ask(connection: Connection) -> "dict[str, list[VersionStatus]]":
-    found: dict[str, Any] = {}
-    for server in connection.servers:
-        with connection.client(target=server) as client:
-            found[server] = client.status()
-    return found
+def _ask(connection: Connection) -> "tuple[dict[str, list[VersionStatus]], list[GannetError]]":
+    """What each server answers, and the errors of those that do not."""
+    found: dict[str, list[VersionStatus]] = {}
+    errors: list[GannetError] = []
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connection.client(target=server)) for server in connection.servers]
+        for client in clients:
+            try:
+                found[client.target] = client.status()
+            except GannetError as error:
+                errors.append(error)
+    return found, errors
