@@ -1,6 +1,7 @@
 """What a model takes beside seeds or noise: its conditions, as its card names them."""
 
 import operator
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
@@ -14,13 +15,17 @@ from gannet_client.codec import Array
 from gannet_client.errors import ModelError, UsageError
 
 Classes: TypeAlias = int | str | Sequence[int | str] | Array
-"""A class for all images, or one for each: its name, or its number from 0 on; -1: drawn from the seed."""
+"""A class for all images, or one for each: its name, or its number from 0 on; -1: drawn from the seed.
+
+A string is a name if there is such a class, else a number; behind a plus sign, `"+2"`, a number always.
+"""
 Truncation: TypeAlias = float | Sequence[float] | Array
 """How far all images, or each, may go from the average one: 0 is the average, 1 the image's own."""
 Codes: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | Array
 """K continuous codes for all images, or a row of K for each; NaN: drawn from the seed."""
 
 _LISTED: Final = 20
+_NUMBER: Final = re.compile(r"\+[0-9]+")
 _MAX_CODES: Final = 1 << 16
 
 
@@ -136,7 +141,7 @@ def one_or_each(classes: Sequence[str]) -> Classes | None:
 
 def _label(item: Any, class_names: Sequence[str], where: str) -> int:
     """The label of a class: names go first, because some are numbers."""
-    if isinstance(item, str) and item in class_names:
+    if isinstance(item, str) and item in class_names and not _NUMBER.fullmatch(item):
         return class_names.index(item)
     try:
         label = int(item) if isinstance(item, str) else operator.index(item)

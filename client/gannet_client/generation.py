@@ -202,8 +202,8 @@ def _require_own(names: Sequence[str], records: Sequence[Record]) -> None:
     for name, record in zip(names, records, strict=True):
         if found.setdefault(name, record) != record:
             raise UsageError(
-                f"two different images would be the file {name!r}, which tells seed and class alone; draw the "
-                "images of a seed in calls of their own, and save each call into a directory of its own"
+                f"two different images would be the file {name!r}, which tells seed and class alone; draw "
+                "the images of a seed in calls of their own, and save each call into a directory of its own"
             )
 
 

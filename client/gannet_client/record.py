@@ -58,14 +58,14 @@ class Record:
         """The command that draws the image again; None for an image from a caller's noise.
 
         >>> Record("digits", 3, seed=7, label=2).command()
-        'gannet generate --model digits --version 3 --seeds=7 --class=2 --out .'
+        'gannet generate --model digits --version 3 --seeds=7 --class=+2 --out .'
         """
         if self.seed is None:
             return None
         words = ["gannet", "generate", "--model", self.model, "--version", str(self.version)]
         words.append(f"--seeds={self.seed}")
         if self.label not in (None, contract.ANY_CLASS):
-            words.append(f"--class={self.label}")
+            words.append(f"--class=+{self.label}")
         if self.truncation not in (None, contract.NO_TRUNCATION):
             words.append(f"--truncation={self.truncation!r}")
         if any(code is not None for code in self.codes or ()):

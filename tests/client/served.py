@@ -1,6 +1,7 @@
 """Models of the contract for a real server, small enough to be made on the spot."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,23 @@ CODES = 2
 FOREIGN = ("float", "unit", "bytes", "two_inputs", "sideways", "classifier")
 
 
-def write_version(directory: Path, *, offset: float = 0.0, conditional: bool = False) -> Path:
+def write_version(
+    directory: Path, *, offset: float = 0.0, conditional: bool = False, classes: Sequence[str] = CLASSES
+) -> Path:
     """A version whose image is a smooth function of noise and conditions; complete or absent.
 
     Args:
         directory: Of the version.
         offset: Tells the images of one version from those of another.
         conditional: Whether it has classes, codes and truncation.
+        classes: Their names.
     """
     import tensorflow as tf
 
     from gannet_export.conditions import conditions_of
     from gannet_export.servable import Servable
 
-    conditions = conditions_of(CLASSES, CODES, True) if conditional else ()
+    conditions = conditions_of(classes, CODES, True) if conditional else ()
     kernel = tf.constant(
         np.linspace(-1, 1, LATENT_DIM * int(np.prod(IMAGE)), dtype=np.float32).reshape(LATENT_DIM, -1)
     )
@@ -43,7 +47,7 @@ def write_version(directory: Path, *, offset: float = 0.0, conditional: bool = F
         "family": "test",
         "latent_dim": LATENT_DIM,
         "image_shape": IMAGE,
-        "classes": CLASSES if conditional else None,
+        "classes": list(classes) if conditional else None,
         "codes": CODES if conditional else None,
         "conditions": [condition.name for condition in conditions],
         "weights_sha256": f"{offset:g}",

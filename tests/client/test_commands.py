@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 from gannet_client import Client
+from gannet_client.record import Record
 from gannet_serving import LocalServer
 from gannet_serving.engine import import_tensorflow
 from tests.client import served
 
 LOADING, AVAILABLE, END = 20, 30, 50
+QUOTED = 'Zoë\'s "größe"; $HOME 画像'
 
 
 @pytest.fixture
@@ -28,11 +30,12 @@ def call(gannet: Any, target: str) -> Any:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with the models `plain` and `full`, which takes every condition."""
+    """The address of a server with `plain`, and `full` and `QUOTED`, which take every condition."""
     import_tensorflow()
     models = tmp_path_factory.mktemp("models")
     served.write_version(models / "plain" / "1")
     served.write_version(models / "full" / "1", conditional=True)
+    served.write_version(models / QUOTED / "7", conditional=True, classes=["1", "2", "0"])
     with LocalServer(models) as server:
         yield server.target
 
@@ -136,26 +139,45 @@ def test_ready_waits(gannet: Any, fake: Any, start: Any, free_port: int, late: s
 # gannet show.
 
 
-def test_show_prints_the_record_and_a_command_that_draws_the_image_again(
-    gannet: Any, real: str, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_show_prints_the_record(gannet: Any, real: str, tmp_path: Path) -> None:
     with Client(real, model="full") as client:
-        drawn = client.generate(
-            seeds=[-3, 8], classes=["dog", -1], truncation=0.7, codes=[[0.3, np.nan], [np.nan, -1]]
-        )
-    for path, image in zip(drawn.save(tmp_path / "first"), drawn.array, strict=True):
-        code, out, _ = gannet("show", path)
-        told = dict(line.split(maxsplit=1) for line in out.splitlines())
-        assert code == 0
-        assert (told["model"], told["version"], told["truncation"]) == ("full", "1", "0.7")
-        command = json.loads(gannet("show", path, "--json")[1])["command"]
-        assert told["again"] == command
-        (tmp_path / path.stem).mkdir()
-        monkeypatch.chdir(tmp_path / path.stem)
-        monkeypatch.setenv("GANNET_SERVER", real)
-        assert gannet(*shlex.split(command)[1:]).code == 0
-        again = pixels(tmp_path / path.stem / path.name).astype(int)
-        assert np.abs(again - image).max() <= 1
+        (path,) = client.generate(1, seed=8, classes="dog", truncation=0.7, codes=[np.nan, -1]).save(tmp_path)
+    code, out, _ = gannet("show", path)
+    told = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (code, told["model"], told["version"], told["truncation"]) == (0, "full", "1", "0.7")
+    assert (told["class"], told["codes"]) == ("1", "[null, -1.0]")
+    assert told["again"] == json.loads(gannet("show", path, "--json")[1])["command"]
+
+
+@pytest.mark.parametrize(
+    ("model", "seed", "chosen"),
+    [
+        ("plain", -3, {}),
+        ("plain", -(2**63), {"version": 1}),
+        ("full", 2**63 - 1, {}),
+        ("full", 0, {"classes": "owl"}),
+        ("full", 1, {"truncation": 0.7}),
+        ("full", 1, {"truncation": 0.0}),
+        ("full", -1, {"codes": [-0.3, np.nan]}),
+        ("full", 2, {"format": "float", "classes": 1, "codes": [1e-5, 0.1]}),
+        (QUOTED, 5, {"classes": "2", "truncation": 1e-9, "format": "png"}),
+        (QUOTED, 5, {"classes": 2, "codes": [0, 1]}),
+        (QUOTED, 5, {"classes": -1}),
+    ],
+)
+def test_the_command_that_is_shown_draws_the_image_again(
+    gannet: Any, real: str, tmp_path: Path, monkeypatch: Any, model: str, seed: int, chosen: Any
+) -> None:
+    with Client(real, model=model) as client:
+        (path,) = client.generate(1, seed=seed, **chosen).save(tmp_path / "first")
+    command = gannet("show", path)[1].splitlines()[-1].removeprefix("again").strip()
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    monkeypatch.setenv("GANNET_SERVER", real)
+    assert gannet(*shlex.split(command)[1:]).code == 0
+    again = tmp_path / "again" / path.name
+    assert Record.of_file(again) == Record.of_file(path)
+    assert np.array_equal(pixels(again), pixels(path))
 
 
 def test_an_image_of_another_value_range_is_drawn_again(

@@ -205,7 +205,10 @@ def test_a_record_survives_its_file(tmp_path_factory: Any, record: Record) -> No
     ("changes", "command"),
     [
         ({}, "gannet generate --model digits --version 3 --seeds=7 --out ."),
-        ({"seed": -7, "label": 2}, "gannet generate --model digits --version 3 --seeds=-7 --class=2 --out ."),
+        (
+            {"seed": -7, "label": 2},
+            "gannet generate --model digits --version 3 --seeds=-7 --class=+2 --out .",
+        ),
         ({"label": -1, "truncation": 1.0, "codes": (None, None)}, None),
         (
             {"truncation": 0.7, "codes": (0.5, None)},
