@@ -3,8 +3,8 @@
 >>> from gannet_client import Client
 >>> with Client("127.0.0.1:8500", model="digits") as client:  # doctest: +SKIP
 ...     images = client.generate(16, seed=7)
->>> images.array.shape  # doctest: +SKIP
-(16, 32, 32, 1)
+>>> images  # doctest: +SKIP
+Generation(model='digits', version=1, n=16)
 """
 
 from importlib import import_module

@@ -28,7 +28,7 @@ class Client(Surface[Threads]):
     to share between threads; a process that was forked connects anew.
 
     >>> with Client("127.0.0.1:8500", model="digits") as client:  # doctest: +SKIP
-    ...     client.generate(16, seed=7).save("images")
+    ...     paths = client.generate(16, seed=7).save("images")
     """
 
     def __enter__(self) -> Self:
