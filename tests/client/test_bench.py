@@ -69,6 +69,7 @@ def test_bench_takes_the_conditions_of_a_model(gannet: Any, real_target: str) ->
         (["--rows", "0"], 2, "expected positive numbers up to 65536"),
         (["--rates", "nan"], 2, "expected positive numbers"),
         (["--concurrency", "1,x"], 2, "received '1,x'"),
+        (["--plot", "/"], 2, "'/' is a directory"),
         (["--seconds", "0"], 2, "--seconds must be a positive number"),
         (["--version", "9"], 4, "Specific(digits, 9)"),
     ],

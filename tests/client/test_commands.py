@@ -60,6 +60,14 @@ def test_status_shows_what_is_in_service_or_broken(call: Any, fake: Any, target:
     assert servers[target][1] == {"version": 3, "state": "AVAILABLE", "code": "OK", "message": ""}
 
 
+@pytest.mark.parametrize("command", ["status", "ready"])
+def test_no_server_is_no_answer(gannet: Any, monkeypatch: Any, command: str) -> None:
+    monkeypatch.setenv("GANNET_SERVER", " ")
+    code, out, err = gannet(command, "--model", "digits")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "at least one server" in err
+
+
 def test_status_asks_every_server(gannet: Any, target: str, fake: Any, start: Any) -> None:
     other = f"127.0.0.1:{start(fake).port}"
     code, out, _ = gannet("status", "--server", target, "--server", other, "--model", "digits")

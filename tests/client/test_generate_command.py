@@ -274,6 +274,9 @@ def test_a_killed_run_goes_on_where_it_was(
             "no such version label",
         ),
         (["--model", "digits", "--seeds", "1", "--out", "/dev/null/x"], 2, "cannot write the image"),
+        (["--model", "digits", "--seeds", "1", "--out", "/dev/null"], 2, "'/dev/null' is another file"),
+        (["--model", "digits", "--seeds", "1", "--out", ""], 2, "'--out': expected a path"),
+        (["--model", "digits", "--seeds", "1", "--grid", "."], 2, "'.' is a directory"),
         (["--model", "digits", "--seeds", "1", "--out", ".", "--timeout", "-1"], 2, "timeout must be"),
         (
             ["--model", "digits", "--seeds", "1", "--out", ".", "--shard", "4/3"],

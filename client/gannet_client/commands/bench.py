@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gannet_client.commands.options import Connection, as_json, choosing, connected
+from gannet_client.commands.options import Connection, Target, as_json, choosing, connected
 from gannet_client.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     show_default=True,
     help="What an image comes as.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write a PNG file with curves.")
+@click.option("--plot", type=Target(), metavar="FILE", help="Write a PNG file with curves.")
 @as_json
 def bench(
     connection: Connection,

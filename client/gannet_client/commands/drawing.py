@@ -1,5 +1,6 @@
 """What `gannet generate` does: images from a client into files."""
 
+import os.path
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def _into_directory(
 
 
 def _has_images(directory: Path) -> bool:
-    return directory.is_dir() and any(directory.glob("*.png"))
+    return os.path.isdir(directory) and any(directory.glob("*.png"))  # `Path.is_dir` may raise
 
 
 def _missing(order: Order, records: Sequence[Record], directory: Path) -> Order:

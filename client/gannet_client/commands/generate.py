@@ -1,13 +1,14 @@
 """`gannet generate`: images from a served model, as files."""
 
 import json
+import os.path
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gannet_client.commands.options import Connection, as_json, choosing, connected
+from gannet_client.commands.options import Connection, Target, as_json, choosing, connected
 from gannet_client.commands.order import Order, parse_shard
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
@@ -20,13 +21,11 @@ _MOST = 1_000_000
 @click.option("--seeds", required=True, metavar="RANGES", help="One image per seed: 0-15 or 0-3,7,10-12.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Target(dir_okay=True),
     metavar="DIR|FILE.npz",
     help="Write one PNG file per seed into a directory, or all images into one NPZ file.",
 )
-@click.option(
-    "--grid", type=click.Path(path_type=Path), metavar="FILE", help="Write one PNG file of all images."
-)
+@click.option("--grid", type=Target(), metavar="FILE", help="Write one PNG file of all images.")
 @choosing
 @click.option("--shard", metavar="K/N", help="Draw the K-th of N parts alone: one for each of N machines.")
 @as_json
@@ -50,6 +49,8 @@ def generate(
 
     if out is None and grid is None:
         raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
+    if out is not None and out.suffix.lower() != ".npz" and os.path.exists(out) and not os.path.isdir(out):
+        raise UsageError(f"expected a directory, or a file that ends in .npz; {str(out)!r} is another file")
     wanted = Order(parse_seeds(seeds, limit=_MOST), **order)
     if shard is not None:
         wanted = wanted.shard(*parse_shard(shard))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gannet_client.commands.options import Connection, as_json, choosing, connected
+from gannet_client.commands.options import Connection, Target, as_json, choosing, connected
 from gannet_client.conditions import one_or_each
 from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
@@ -37,7 +37,7 @@ _SUFFIXES = (".gif", ".png")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Target(),
     required=True,
     metavar="FILE",
     help="A strip, FILE.png, or an animation, FILE.gif.",

@@ -21,6 +21,19 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FILE: Final = click.Path(path_type=Path)
 
 
+class Target(click.Path):
+    """Where to write; not nowhere, as a variable of the shell that is not set would have it."""
+
+    def __init__(self, *, dir_okay: bool = False) -> None:
+        super().__init__(dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as a `Path`."""
+        if not value:
+            self.fail("expected a path; received nothing", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @dataclass(frozen=True)
 class Connection:
     """How the servers are reached, and which model is asked.
@@ -45,6 +58,10 @@ class Connection:
     certificate: Path | None
     key: Path | None
     token: str | None = field(default_factory=lambda: os.environ.get("GANNET_TOKEN") or None)
+
+    def __post_init__(self) -> None:
+        if not self.servers:  # GANNET_SERVER may hold spaces alone
+            raise UsageError("expected the address of at least one server; received none")
 
     def client(self, **options: Any) -> "Client":
         """A client for all servers; `options` are further ones of `Client`."""

@@ -161,5 +161,7 @@ def check_rows(model: Model, wish: Wish) -> Rows:
     settled = wish.along or (wish.format == "float" and wish.seeds is not None)
     option = model.conditions.open(conditions) if settled else None
     if option is not None:
-        raise UsageError(f"{model.what} draws {option} from seeds for pixels and png alone; pass {option}=")
+        raise UsageError(
+            f"{model.what} draws {option} from seeds for pixels and png alone; choose the {option}"
+        )
     return Rows(wish.seeds, wish.noise, conditions)
