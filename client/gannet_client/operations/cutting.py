@@ -1,6 +1,7 @@
 """Many rows of one signature: cut into requests that a server takes, side by side, in order."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from gannet_client.operations.ref import ModelRef
 from gannet_client.operations.server import Server
 
 Inputs = Mapping[str, Array]
+
+_FRAME: Final = 1024
+"""Bytes of an answer beside its rows: names and shapes."""
 
 
 class Cutting:
@@ -34,7 +38,7 @@ class Cutting:
     def size(self, name: str, row_bytes: int = 0) -> int:
         """The rows of one request to the model `name`, whose answer has `row_bytes` for each."""
         size = min(self._rows, self._taken.get(name, self._rows))
-        return max(min(size, self._limit // row_bytes), 1) if row_bytes else size
+        return max(min(size, (self._limit - _FRAME) // row_bytes), 1) if row_bytes else size
 
     def predict(
         self,
