@@ -113,6 +113,14 @@ def test_formats_hold_the_same_images(clients: Any) -> None:
     assert floats.seeds.tolist() == pixels.seeds.tolist()
 
 
+@pytest.mark.parametrize(("model", "image_bytes"), [("float", 4 * 5 * 3 * 4), ("digits", 4 * 3 * 3 * 4)])
+def test_an_answer_holds_what_the_client_accepts(clients: Any, model: str, image_bytes: int) -> None:
+    images = clients(model, max_message_bytes=20 * image_bytes).generate(64, seed=0, format="float")
+    assert images.attempts > 64 / 20
+    at_once = clients(model).generate(64, seed=0, format="float").array
+    assert np.allclose(images.array, at_once, atol=1e-6)
+
+
 def test_noise_draws_what_its_seeds_draw(clients: Any) -> None:
     client = clients("animals", chunk_rows=4)
     options: dict[str, Any] = {"classes": [0, 1, 2, 0, 1, 2], "codes": [0.25, -0.5]}
@@ -239,14 +247,6 @@ def test_a_foreign_model_draws_from_noise_of_numpy(clients: Any, kind: str, opti
     assert client.generate(0).array.shape == (0, 4, 5, 3)
     with pytest.raises(UsageError, match="has no classes"):
         client.generate(1, classes=0)
-
-
-@pytest.mark.parametrize(("model", "image_bytes"), [("float", 4 * 5 * 3 * 4), ("digits", 4 * 3 * 3 * 4)])
-def test_an_answer_holds_what_the_client_accepts(clients: Any, model: str, image_bytes: int) -> None:
-    images = clients(model, max_message_bytes=20 * image_bytes).generate(64, seed=0, format="float")
-    assert images.attempts > 64 / 20
-    at_once = clients(model).generate(64, seed=0, format="float").array
-    assert np.allclose(images.array, at_once, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["two_inputs", "sideways", "classifier"])
