@@ -9,7 +9,7 @@ import numpy as np
 
 from gannet_client import contract, images
 from gannet_client.codec import Array
-from gannet_client.errors import MissingExtra, UsageError
+from gannet_client.errors import MissingExtra, ModelError, UsageError
 from gannet_client.files import write_bytes
 from gannet_client.record import Record
 
@@ -114,6 +114,7 @@ class Generation:
 
         Raises:
             MissingExtra: Pillow is not installed, and the server did not make the files.
+            ModelError: The server made them, and they are no PNG files.
         """
         return list(self._files())
 
@@ -130,7 +131,7 @@ class Generation:
         Raises:
             UsageError: Two different images have the same name, and none was written; or the directory cannot
                 be written.
-            MissingExtra: As for `png`.
+            MissingExtra: As for `png`, like ModelError.
         """
         names = file_names(self.seeds, self.classes, len(self))
         _require_own(names, self.records())
@@ -160,10 +161,14 @@ class Generation:
     def _files(self) -> Iterator[bytes]:
         files = self.pngs if self.pngs is not None else map(images.encode_png, self._pixels())
         for place, file in enumerate(files):
-            yield self._record(place).written_to(file)
+            try:
+                written = self._record(place).written_to(file)
+            except ValueError as error:
+                raise ModelError(f"model {self.model!r} version {self.version}: {error}") from None
+            yield written
 
     def _record(self, place: int) -> Record:
-        low, high = self.value_range
+        low, high = map(float, self.value_range)
         return Record(
             model=self.model,
             version=self.version,
@@ -173,7 +178,7 @@ class Generation:
             truncation=None if self.truncation is None else _shortest(self.truncation[place]),
             codes=None if self.codes is None else tuple(map(_code, self.codes[place])),
             noise=self.noise,
-            value_range=None if self.value_range == _VALUE_RANGE else (float(low), float(high)),
+            value_range=None if (low, high) == _VALUE_RANGE else (low, high),
         )
 
 

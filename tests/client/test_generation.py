@@ -83,6 +83,8 @@ def test_files_of_the_server_are_decoded_when_they_are_looked_at(monkeypatch: An
     assert len(broken) == 3
     with pytest.raises(ModelError, match="expected an image as a PNG file"):
         broken.pil()
+    with pytest.raises(ModelError, match="model 'digits' version 3: expected a PNG file"):
+        broken.save(tmp_path)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "PIL", None)
         saved = generation(array=None, pngs=files).save(tmp_path)

@@ -66,7 +66,14 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="NUMBERS",
     help="Open loop: so many requests begin a second, answered or not.",
 )
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="How long to measure each load.")
+@click.option(
+    "--seconds",
+    type=float,
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to measure each load.",
+)
 @click.option(
     "--format",
     type=click.Choice(["pixels", "png", "float"]),

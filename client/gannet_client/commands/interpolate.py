@@ -26,7 +26,12 @@ _SUFFIXES = (".gif", ".png")
     "--seeds", required=True, metavar="LIST", help="The images to go through, at least two: 3,14,15."
 )
 @click.option(
-    "--steps", type=int, default=8, show_default=True, help="Images from one to the next, both included."
+    "--steps",
+    type=int,
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Images from one to the next, both included.",
 )
 @click.option(
     "--how",

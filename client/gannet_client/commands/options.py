@@ -159,7 +159,7 @@ def choosing(command: _Command) -> _Command:
             "classes",
             multiple=True,
             metavar="CLASS",
-            help="Class of all images, by name or number; given as often as there are seeds, that of each.",
+            help="Class of all images, by name or number; given as often as there are images, that of each.",
         ),
         click.option(
             "--truncation",
