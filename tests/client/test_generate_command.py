@@ -162,6 +162,16 @@ def test_progress_is_shown_on_a_terminal_alone(target: str, tmp_path: Path) -> N
     assert quiet.stderr == b""
 
 
+def test_a_path_that_stdout_cannot_show_is_escaped(target: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from gannet_client.cli import main; main()", "generate"]
+    command += ["--server", target, "--model", "digits", "--seeds", "1", "--out", str(tmp_path / "画像")]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, capture_output=True, timeout=60, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(rb"/\u753b\u50cf" + b"\n")
+    assert (tmp_path / "画像" / "seed0001.png").exists()
+
+
 # What it leaves alone.
 
 
@@ -302,6 +312,7 @@ def test_a_killed_run_goes_on_where_it_was(
             2,
             "cannot read the PEM file",
         ),
+        (["--model", "digits", "--seeds", "1", "--out", ".", "--key", "x"], 2, "both, certificate and key"),
     ],
 )
 def test_what_goes_wrong_has_its_exit_code(

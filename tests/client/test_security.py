@@ -263,4 +263,4 @@ def test_the_commands_take_certificates_and_a_token(
     assert fake.metadata[-1]["authorization"] == "Bearer secret"
     code, out, err = gannet("ready", *options[:4])
     assert (code, out) == (2, "")
-    assert "a token is not sent in the clear" in err and "secret" not in err
+    assert "a token is not sent in the clear; pass --tls or" in err and "secret" not in err

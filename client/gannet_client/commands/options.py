@@ -79,6 +79,10 @@ class Connection:
         from gannet_client.settings import Tls
 
         encrypted = self.tls or any((self.authority, self.certificate, self.key))
+        if self.token is not None and not encrypted:
+            raise UsageError(
+                "GANNET_TOKEN is set, and a token is not sent in the clear; pass --tls or unset it"
+            )
         return {
             "target": self.servers,
             "model": self.model,
