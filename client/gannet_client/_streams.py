@@ -11,13 +11,16 @@ def prepare_streams() -> None:
 
     A stream that was closed is put in place, lest the next file that is opened pass for it: stdout refuses
     what is printed, stderr drops it. A stdout without a buffer (`PYTHONUNBUFFERED`) gets one that is flushed
-    at each line, because `stdout_is_lost` looks there for what could not be written.
+    at each line, because `stdout_is_lost` looks there for what could not be written. What its encoding lacks,
+    such as half a character of a path, is escaped, as on stderr.
     """
     if sys.stdout is None:
         sys.stdout = _nowhere(1, os.O_RDONLY)
     elif isinstance(sys.stdout.buffer, io.RawIOBase):
         codec, errors = sys.stdout.encoding, sys.stdout.errors
         sys.stdout = open(1, "w", buffering=1, encoding=codec, errors=errors, closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is None:
         sys.stderr = _nowhere(2, os.O_WRONLY)
 
