@@ -1,6 +1,7 @@
 """The best epoch is kept, whatever happens to the run."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,20 +88,26 @@ def test_a_checkpoint_at_the_end_of_an_epoch_knows_of_it(tmp_path: Path, config:
 
 
 class Interrupted(keras.callbacks.Callback):
-    """Ctrl-C while the second epoch is judged."""
+    """Ctrl-C, once or more often, while the second epoch is judged."""
+
+    def __init__(self, signals: int) -> None:
+        super().__init__()
+        self._signals = signals
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch == 1:
-            raise KeyboardInterrupt
+            for _ in range(self._signals):
+                signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.parametrize(("signals", "kept"), [(1, 56), (2, 40)])
 def test_an_interruption_while_an_epoch_is_judged_leaves_none_out(
-    tmp_path: Path, config: TrainConfig, caplog: pytest.LogCaptureFixture
+    signals: int, kept: int, tmp_path: Path, config: TrainConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", checkpoint_every=20, callbacks=[Interrupted()])
-    assert "stopped at step 40; the same command continues" in caplog.text
+        train(config, tmp_path / "run", checkpoint_every=20, callbacks=[Interrupted(signals)])
+    assert f"stopped at step {kept}; the same command continues" in caplog.text
     run = train(config, tmp_path / "run")
     measured = {record["step"]: record["g_loss"] for record in run.read_metrics()}
     assert list(measured) == [28, 56, 84, 90]

@@ -99,13 +99,13 @@ class Fit:
                 else:
                     return
 
-    def _train(self, stop: list[keras.callbacks.Callback]) -> None:
+    def _train(self, stop: keras.callbacks.Callback) -> None:
         """Train in epochs; one that an interruption cut is completed first: epochs keep their places."""
         first = self.model.standing.judged_step = self.model.step
         log.info("training %s from step %d to %d", self.run.path, first, self.config.steps)
         pace = Pace(self._images_per_step)
         with self._telling(pace) as tellers:
-            callbacks = [*self._callbacks(pace, tellers), *stop]
+            callbacks = [*self._callbacks(pace, tellers), stop]
             into = first % self._epoch
             if into:
                 self._fit(self._epoch - into, first // self._epoch + 1, [EpochUnderWay(), *callbacks])

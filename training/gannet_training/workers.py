@@ -57,6 +57,11 @@ class Workers:
         self._cluster = require_cluster() if several else None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there are no others."""
+        return self._cluster is None
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process is the one that writes."""
         return self._cluster is None or self._cluster.is_chief
@@ -161,18 +166,17 @@ class Workers:
             ) from error
 
     @contextlib.contextmanager
-    def stopping(self) -> Iterator[list[keras.callbacks.Callback]]:
+    def stopping(self) -> Iterator[keras.callbacks.Callback]:
         """Let Ctrl-C or SIGTERM in one process stop all of them after the same step.
 
+        After the last step of an epoch, that is when the epoch was judged. A second signal does not wait.
+
         Yields:
-            Callbacks for `fit`, which raise KeyboardInterrupt in every process.
+            A callback for `fit`, to come last, which raises KeyboardInterrupt in every process.
         """
-        if self._cluster is None:
-            yield []
-            return
         callback = _StopTogether(self)
         with callback.listening():
-            yield [callback]
+            yield callback
 
 
 class Agreement(keras.callbacks.Callback):
@@ -214,10 +218,18 @@ class _StopTogether(keras.callbacks.Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        # Whoever asks twice does not want to wait for the others.
-        signal.signal(number, signal.SIG_DFL)
+        # Whoever asks twice does not want to wait for anything, above all not for other processes.
+        signal.signal(number, signal.default_int_handler if self._workers.is_alone else signal.SIG_DFL)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, object] | None = None) -> None:
+        is_last = batch + 1 == self.params["steps"] or self.model.stop_training
+        if not is_last:
+            self._stop_if_asked()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, object] | None = None) -> None:
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
         if any(self._workers.all_of(self._asked)):
             raise KeyboardInterrupt
 
