@@ -37,7 +37,8 @@ class Retry:
         first: Seconds of the longest first pause.
         longest: Seconds of the longest pause of all.
         attempt_timeout: Seconds for one attempt, after which another one begins; None: the whole deadline.
-            It helps against a server, or a network, that falls silent without closing the connection.
+            It helps against a server, or a network, that falls silent without closing the connection: after
+            the second attempt in a row that nothing answered, the next one goes over a new connection.
         on_retry: Called before each pause with the error and the seconds of the pause.
 
     >>> Retry(attempts=5).pause(1) <= 0.1

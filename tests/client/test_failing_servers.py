@@ -103,8 +103,10 @@ def test_a_call_ends_in_time_whatever_the_network_does(
         if not fresh:
             client.generate(1)
         proxy.toxin = toxin
-        if toxin in ("reset", "silence") and not fresh:
+        if toxin == "reset":
             proxy.cut()
+        elif toxin == "silence":
+            proxy.mute()
         started = time.monotonic()
         with pytest.raises(kind):
             client.generate(64, timeout=0.5)
@@ -112,7 +114,6 @@ def test_a_call_ends_in_time_whatever_the_network_does(
             list(client.stream(1000, timeout=0.5))
         assert time.monotonic() - started < BOUND
         proxy.toxin = "none"
-        proxy.cut()
         assert client.wait_ready(BOUND) == 1
         assert len(client.generate(64, timeout=BOUND)) == 64
 
@@ -125,12 +126,73 @@ def test_the_asynchronous_client_ends_in_time_too(proxy: ToxicProxy) -> None:
             with pytest.raises(RequestTimeout):
                 await client.generate(1000, timeout=0.5)
             proxy.toxin = "none"
-            proxy.cut()
             assert len(await client.generate(64, timeout=BOUND)) == 64
 
     started = time.monotonic()
     asyncio.run(use())
     assert time.monotonic() - started < 2 * BOUND
+
+
+def test_a_connection_that_fell_silent_is_left(proxy: ToxicProxy, fake: Any) -> None:
+    with Client(proxy.target, model="digits") as client:
+        client.generate(1)
+        proxy.mute()
+        for _ in range(2):
+            with pytest.raises(RequestTimeout):
+                client.generate(1, timeout=0.5)
+        assert len(client.generate(64, timeout=BOUND)) == 64
+        proxy.mute()
+        patient = client.with_options(retry=Retry(attempts=20, first=0.01, attempt_timeout=0.5))
+        with patient:
+            assert patient.generate(64, timeout=BOUND).attempts >= 3
+
+
+def test_the_asynchronous_client_leaves_it_too(proxy: ToxicProxy) -> None:
+    async def use() -> None:
+        async with AsyncClient(proxy.target, model="digits") as client:
+            await client.generate(1)
+            proxy.mute()
+            for _ in range(2):
+                with pytest.raises(RequestTimeout):
+                    await client.generate(1, timeout=0.5)
+            assert len(await client.generate(64, timeout=BOUND)) == 64
+            proxy.mute()
+            retry = Retry(attempts=20, first=0.01, attempt_timeout=0.5)
+            async with client.with_options(retry=retry) as patient:
+                assert (await patient.generate(64, timeout=BOUND)).attempts >= 3
+
+    asyncio.run(use())
+
+
+def test_calls_under_way_end_on_the_connection_that_was_left(target: str, fake: Any) -> None:
+    with Client(target, model="digits") as client, ThreadPoolExecutor(1) as pool:
+        client.generate(1)
+        fake.release.clear()
+        seen = len(fake.requests)
+        slow = pool.submit(client.generate, 1, timeout=BOUND)
+        while len(fake.requests) == seen:
+            time.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(RequestTimeout):
+                client.status(timeout=0.3)
+        fake.release.set()
+        assert slow.result().attempts == 1 and client.wait_ready() == 1
+
+    async def use() -> None:
+        async with AsyncClient(target, model="digits") as client:
+            await client.generate(1)
+            fake.release.clear()
+            seen = len(fake.requests)
+            slow = asyncio.create_task(client.generate(1, timeout=BOUND))
+            while len(fake.requests) == seen:
+                await asyncio.sleep(0.01)
+            for _ in range(3):
+                with pytest.raises(RequestTimeout):
+                    await client.status(timeout=0.3)
+            fake.release.set()
+            assert (await slow).attempts == 1 and await client.wait_ready() == 1
+
+    asyncio.run(use())
 
 
 def test_delays_cost_time_alone(proxy: ToxicProxy, drawn: Any) -> None:
@@ -152,21 +214,25 @@ def test_a_healthy_server_takes_over(target: str, proxy: ToxicProxy, drawn: Any,
 
 FORKED = """
 import os, sys, threading
+from concurrent.futures import ThreadPoolExecutor
 from gannet_client import Client
 client = Client(sys.argv[1], model="digits")
-before = client.generate(100, seed=7).array
+draw = lambda count: client.generate(count, seed=7)
+before = draw(100).array
 pid = os.fork()
 if pid == 0:
     try:
-        same = (client.generate(100, seed=7).array == before).all()
+        sys.setswitchinterval(1e-6)  # all threads find at once that the connections are the parent's
+        with ThreadPoolExecutor(16) as pool:
+            same = all((images.array == before).all() for images in pool.map(draw, [100] * 16))
         client.close()
         os._exit(0 if same else 1)
     except BaseException:
         os._exit(2)
 for _ in range(5):
-    assert (client.generate(100, seed=7).array == before).all()
+    assert (draw(100).array == before).all()
 _, status = os.waitpid(pid, 0)
-assert (client.generate(100, seed=7).array == before).all()
+assert (draw(100).array == before).all()
 client.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """

@@ -29,6 +29,7 @@ class ToxicProxy:
         self._server = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
+        self._muted: set[socket.socket] = set()
         self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,6 +41,10 @@ class ToxicProxy:
         """Resets every connection that is open now."""
         while self._sockets:
             _reset(self._sockets.pop())
+
+    def mute(self) -> None:
+        """Lets every connection that is open now fall silent, for ever and without a word; new ones work."""
+        self._muted.update(self._sockets)
 
     def _accept(self) -> None:
         while True:
@@ -59,6 +64,8 @@ class ToxicProxy:
     def _pass(self, source: socket.socket, sink: socket.socket, poisoned: bool) -> None:
         try:
             while data := source.recv(1 << 16):
+                if source in self._muted:
+                    continue
                 if poisoned and len(data) > 200:  # an answer, and no mere frame of settings
                     if self.toxin == "stop_later":
                         sink.sendall(data[:100])

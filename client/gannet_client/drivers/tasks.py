@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from grpc import aio
 
 from gannet_client.drivers.connecting import channel_options, closed, credentials
+from gannet_client.drivers.lines import Lines
 from gannet_client.operations.effects import Call, Effect, Gather, Operation, Sleep
 from gannet_client.operations.failures import Failure
 from gannet_client.settings import Settings
@@ -26,19 +27,22 @@ class AioChannels:
         self._settings = settings
         self._users = 1
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._channels: dict[str, aio.Channel] = {}
-        self._stubs: dict[tuple[str, str], aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._lines: Lines[aio.Channel] = Lines(self._open)
 
-    def stub(self, endpoint: str, method: str) -> "aio.UnaryUnaryMultiCallable[bytes, bytes]":
-        """What calls a method with the bytes of a message; to be used in this event loop alone."""
+    async def call(self, call: Call) -> bytes | Failure:
+        """Sends a request and waits for what comes of it."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # another thread or `asyncio.run`; gRPC binds a channel to its loop
-            self._loop, self._channels, self._stubs = loop, {}, {}
-        if (endpoint, method) not in self._stubs:
-            if endpoint not in self._channels:
-                self._channels[endpoint] = _open(self._settings, endpoint)
-            self._stubs[endpoint, method] = self._channels[endpoint].unary_unary(method)
-        return self._stubs[endpoint, method]
+            self._loop, self._lines = loop, Lines(self._open)
+        lines, outcome = self._lines, None
+        line = lines.take(call.endpoint)
+        try:
+            outcome = await _call(line.stub(call.method), call)
+            return outcome
+        finally:
+            unused = lines.give_back(line, outcome)
+            if unused is not None:
+                await unused.close()
 
     def share(self) -> "AioChannels":
         """The same, for one more user."""
@@ -49,8 +53,15 @@ class AioChannels:
         """Ends the connections when the last user releases them."""
         self._users -= 1
         if self._users == 0 and self._loop is asyncio.get_running_loop():
-            for channel in self._channels.values():
+            for channel in self._lines.channels():
                 await channel.close()
+
+    def _open(self, target: str) -> aio.Channel:
+        settings = self._settings
+        options, interceptors = channel_options(settings, target), list(settings.interceptors)
+        if settings.tls is None:
+            return aio.insecure_channel(target, options, interceptors=interceptors)
+        return aio.secure_channel(target, credentials(settings.tls), options, interceptors=interceptors)
 
 
 class Tasks:
@@ -110,11 +121,7 @@ class Tasks:
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Call):
             self._require_open()
-            stub = self._channels.stub(effect.endpoint, effect.method)
-            try:
-                return await stub(effect.request, timeout=effect.timeout, metadata=effect.metadata)
-            except aio.AioRpcError as error:
-                return Failure.of(error)
+            return await self._channels.call(effect)
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
         assert isinstance(effect, Gather)
@@ -125,8 +132,8 @@ class Tasks:
             raise closed()
 
 
-def _open(settings: Settings, target: str) -> aio.Channel:
-    options, interceptors = channel_options(settings, target), list(settings.interceptors)
-    if settings.tls is None:
-        return aio.insecure_channel(target, options, interceptors=interceptors)
-    return aio.secure_channel(target, credentials(settings.tls), options, interceptors=interceptors)
+async def _call(stub: "aio.UnaryUnaryMultiCallable[bytes, bytes]", call: Call) -> bytes | Failure:
+    try:
+        return await stub(call.request, timeout=call.timeout, metadata=call.metadata)
+    except aio.AioRpcError as error:
+        return Failure.of(error)

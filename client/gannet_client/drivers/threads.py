@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from gannet_client.drivers.connecting import channel_options, closed, credentials
+from gannet_client.drivers.lines import Line, Lines
 from gannet_client.operations.effects import Call, Effect, Gather, Operation, Sleep
 from gannet_client.operations.failures import Failure
 from gannet_client.settings import Settings
@@ -33,12 +34,15 @@ class Channels:
         self._users = 1
         self._begin()
 
-    def stub(self, endpoint: str, method: str) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
-        """What calls a method with the bytes of a message."""
-        if self._process != os.getpid():
-            _ORPHANS.append(self._channels)
-            self._begin()
-        return self._stubs.get((endpoint, method)) or self._new_stub(endpoint, method)
+    def call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
+        """Sends a request and waits for what comes of it."""
+        line, outcome = self._take(call.endpoint), None
+        try:
+            stub = line.stub(call.method)
+            outcome = _call(stub, call) if under_way is None else under_way.call(stub, call)
+            return outcome
+        finally:
+            self._give_back(line, outcome)
 
     def share(self) -> "Channels":
         """The same, for one more user."""
@@ -51,23 +55,36 @@ class Channels:
         with self._lock:
             self._users -= 1
             if self._users == 0 and self._process == os.getpid():
-                for channel in self._channels.values():
+                for channel in self._lines.channels():
                     channel.close()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
-        self._stubs: dict[tuple[str, str], grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._lines: Lines[grpc.Channel] = Lines(self._open)
+        self._process = os.getpid()  # last: until then, no other thread takes what is the parent's
 
-    def _new_stub(self, endpoint: str, method: str) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
+    def _open(self, target: str) -> grpc.Channel:
+        options, tls = channel_options(self._settings, target), self._settings.tls
+        if tls is None:
+            channel = grpc.insecure_channel(target, options)
+        else:
+            channel = grpc.secure_channel(target, credentials(tls), options)
+        return grpc.intercept_channel(channel, *self._settings.interceptors)
+
+    def _take(self, endpoint: str) -> Line[grpc.Channel]:
+        if self._process != os.getpid():
+            _ORPHANS.append(self._lines)
+            self._begin()
         with self._lock:
             if self._users == 0:
                 raise closed()
-            if endpoint not in self._channels:
-                self._channels[endpoint] = _open(self._settings, endpoint)
-            stub: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channels[endpoint].unary_unary(method)
-            return self._stubs.setdefault((endpoint, method), stub)
+            return self._lines.take(endpoint)
+
+    def _give_back(self, line: Line[grpc.Channel], outcome: bytes | Failure | None) -> None:
+        with self._lock:
+            unused = self._lines.give_back(line, outcome)
+        if unused is not None:
+            unused.close()
 
 
 class Threads:
@@ -133,9 +150,8 @@ class Threads:
 
     def _call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
         self._require_open()
-        stub = self._channels.stub(call.endpoint, call.method)
         try:
-            return _call(stub, call) if under_way is None else under_way.call(stub, call)
+            return self._channels.call(call, under_way)
         except ValueError:  # what gRPC says of a channel that another thread has closed meanwhile
             self._require_open()
             raise
@@ -187,12 +203,3 @@ class _Calls:
             self._ended.set()
             for future in list(self._futures):
                 future.cancel()
-
-
-def _open(settings: Settings, target: str) -> grpc.Channel:
-    options = channel_options(settings, target)
-    if settings.tls is None:
-        channel = grpc.insecure_channel(target, options)
-    else:
-        channel = grpc.secure_channel(target, credentials(settings.tls), options)
-    return grpc.intercept_channel(channel, *settings.interceptors)
