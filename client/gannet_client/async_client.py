@@ -1,6 +1,7 @@
 """The client for programs with an event loop."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -181,5 +182,6 @@ class AsyncClient(Surface[Tasks]):
     async def _streamed(
         self, opening: Operation[Iterator[Operation[Generation]]]
     ) -> AsyncIterator[Generation]:
-        async for piece in self._shell.in_order(await self._shell.run(opening)):
-            yield piece
+        async with aclosing(self._shell.in_order(await self._shell.run(opening))) as pieces:
+            async for piece in pieces:
+                yield piece

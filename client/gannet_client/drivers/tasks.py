@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, TypeVar
 
 from grpc import aio
@@ -77,13 +77,13 @@ class Tasks:
         self._parallel = parallel
         self._closed = False
 
-    async def run(self, operation: Operation[T]) -> T:
-        """The result of an operation."""
+    async def run(self, operation: Operation[T], *, beside: bool = False) -> T:
+        """The result of an operation, which may run beside others already."""
         try:
             effect = next(operation)
             while True:
                 try:
-                    outcome = await self._perform(effect)
+                    outcome = await self._perform(effect, beside)
                 except BaseException as error:
                     effect = operation.throw(error)
                 else:
@@ -92,12 +92,12 @@ class Tasks:
             result: T = end.value
             return result
 
-    async def in_order(self, operations: Iterable[Operation[T]]) -> AsyncIterator[T]:
+    async def in_order(self, operations: Iterable[Operation[T]]) -> AsyncGenerator[T, None]:
         """The results of operations, in order; later ones are under way, and end when the iterator does."""
         waiting = deque[asyncio.Task[T]]()
         try:
             for operation in operations:
-                waiting.append(asyncio.create_task(self.run(operation)))
+                waiting.append(asyncio.create_task(self.run(operation, beside=True)))
                 if len(waiting) == self._parallel:
                     yield await waiting.popleft()
             while waiting:
@@ -118,14 +118,25 @@ class Tasks:
             self._closed = True
             await self._channels.release()
 
-    async def _perform(self, effect: Effect) -> Any:
+    async def _perform(self, effect: Effect, beside: bool) -> Any:
         if isinstance(effect, Call):
             self._require_open()
-            return await self._channels.call(effect)
+            return await self._call(effect)
         if isinstance(effect, Sleep):
             return await asyncio.sleep(effect.seconds)
         assert isinstance(effect, Gather)
-        return [result async for result in self.in_order(effect.operations)]
+        if not beside:
+            return [result async for result in self.in_order(effect.operations)]
+        return [await self.run(operation, beside=True) for operation in effect.operations]
+
+    async def _call(self, call: Call) -> bytes | Failure:
+        try:
+            return await self._channels.call(call)
+        except asyncio.CancelledError:  # also what gRPC says of a channel that another task has closed
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                self._require_open()
+            raise
 
     def _require_open(self) -> None:
         if self._closed:

@@ -146,7 +146,9 @@ class Threads:
         if isinstance(effect, Sleep):
             return time.sleep(effect.seconds) if under_way is None else under_way.sleep(effect.seconds)
         assert isinstance(effect, Gather)
-        return list(self.in_order(effect.operations))
+        if under_way is None:
+            return list(self.in_order(effect.operations))
+        return [self.run(operation, under_way) for operation in effect.operations]  # beside others already
 
     def _call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
         self._require_open()
