@@ -11,6 +11,7 @@ from gannet_client import contract
 from gannet_client.operations.core import Core
 from gannet_client.operations.endpoints import Endpoints
 from gannet_client.operations.knowledge import Knowledge
+from gannet_client.routing import Routes
 from gannet_client.settings import Retry, Settings, Tls, Token, as_targets
 
 
@@ -86,7 +87,8 @@ class Surface(Generic[ShellT]):
         )
         self._endpoints = Endpoints(self._settings.targets)
         self._knowledge = Knowledge()
-        self._core = Core(self._settings, self._endpoints, self._knowledge)
+        self._routes = None if self._settings.routing is None else Routes(self._settings.routing)
+        self._core = Core(self._settings, self._endpoints, self._knowledge, self._routes)
         self._shell = self._connect(self._settings)
 
     @property
@@ -108,6 +110,7 @@ class Surface(Generic[ShellT]):
         parallel: int | None = None,
         retry: Retry | None = None,
         pin: bool | None = None,
+        value_range: tuple[float, float] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Self:
         """A copy that behaves otherwise, over the same connections; each is to be closed.
@@ -118,7 +121,8 @@ class Surface(Generic[ShellT]):
             chunk_rows: See above.
             parallel: See above.
             retry: See above; `NO_RETRY` switches it off.
-            pin: See above.
+            pin: See above. A copy of a pinned client goes on with its version, unless this is given.
+            value_range: See above.
             metadata: See above.
 
         Raises:
@@ -131,15 +135,21 @@ class Surface(Generic[ShellT]):
             "parallel": parallel,
             "retry": retry,
             "pin": pin,
+            "value_range": value_range,
             "metadata": None if metadata is None else tuple(metadata.items()),
         }
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if model is not None:
             changes["routing"] = None
-        settings = replace(self._settings, **changes)
         other = copy.copy(self)
-        other._settings = settings
-        other._core = Core(settings, self._endpoints, self._knowledge)
+        other._settings = settings = replace(self._settings, **changes)
+        if model is not None:
+            other._routes = None
+        if pin is not None:
+            other._knowledge = replace(other._knowledge, held={})
+        if value_range is not None:
+            other._knowledge = replace(other._knowledge, models={})
+        other._core = Core(settings, other._endpoints, other._knowledge, other._routes)
         other._shell = self._shell.share(settings.parallel)
         return other
 

@@ -129,6 +129,16 @@ def test_a_file_that_vanishes_changes_nothing(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_copy_is_made_whatever_became_of_the_file(client: Client, path: Path, spoil: Any) -> None:
+    spoil(path)
+    with client.with_options(timeout=5) as copy, copy.with_options(model="digits") as other:
+        assert version(copy) == 2
+        assert other.generate(1).version == 3
+        write(path, {**GOOD, "percent": 0})
+        assert version(copy) == version(client) == 1
+
+
 def test_a_client_needs_a_good_file_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the routing file"):
         Client(routing=tmp_path / "none.json")

@@ -65,6 +65,26 @@ def test_a_pinned_version_is_held_while_another_comes(tmp_path: Path) -> None:
         pinned.close()
 
 
+def test_any_model_can_be_pinned(real_target: str, target: str, fake: Any) -> None:
+    with Client(real_target, model="classifier", pin=True) as client:
+        assert client.predict({"z": [[0.5] * served.LATENT_DIM] * 2})["scores"].shape == (2, 5)
+        assert client.metadata().keys() == {"serving_default"}
+    with Client(target, model="digits", pin=True) as client:
+        assert client.generate(1, version_label="stable").version == 1
+        fake.states[2], fake.labels["stable"] = 30, 2
+        assert client.generate(1, version_label="stable").version == 1
+        assert client.generate(1).version == 2
+
+
+def test_a_copy_of_a_pinned_client_goes_on_with_its_version(target: str, fake: Any) -> None:
+    with Client(target, model="digits", pin=True) as client:
+        assert client.generate(1).version == 1
+        fake.states[2] = 30
+        for options, version in (({"timeout": 5}, 1), ({"pin": True}, 2), ({"pin": False}, 2)):
+            with client.with_options(**options) as copy:
+                assert (copy.generate(1).version, client.generate(1).version) == (version, 1)
+
+
 def keep_all_versions(target: str, name: str, path: Path) -> None:
     request = model_management_pb2.ReloadConfigRequest()
     config = request.config.model_config_list.config.add(

@@ -48,18 +48,20 @@ class Core:
         settings: The client's.
         endpoints: The servers, with what is known of them; shared by the copies of a client.
         knowledge: What is known of their models; shared likewise.
+        routes: The routing file that is followed; shared likewise.
     """
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, knowledge: Knowledge) -> None:
+    def __init__(
+        self, settings: Settings, endpoints: Endpoints, knowledge: Knowledge, routes: Routes | None
+    ) -> None:
         self._timeout = settings.timeout
         self._targets = settings.targets
         self._server = Server(Attempts(settings, endpoints), settings.max_message_bytes)
         limit = min(settings.max_message_bytes, _CHUNK_BYTES)
         self._cutting = Cutting(self._server, knowledge.rows, settings.chunk_rows, limit)
         self._predicting = Predicting(self._server, knowledge.signatures)
-        routes = Routes(settings.routing) if settings.routing is not None else None
         self._versions = Versions(
-            self._server, knowledge.models, settings.model, routes, settings.pin, settings.value_range
+            self._server, knowledge, settings.model, routes, settings.pin, settings.value_range
         )
 
     def deadline(self, timeout: float | None) -> Deadline:

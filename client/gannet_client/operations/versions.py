@@ -12,6 +12,7 @@ from gannet_client.errors import GannetError, ModelError, ModelNotFound, Request
 from gannet_client.operations.attempts import Deadline
 from gannet_client.operations.effects import Operation
 from gannet_client.operations.foreign import Foreign
+from gannet_client.operations.knowledge import Knowledge
 from gannet_client.operations.messages import read_card
 from gannet_client.operations.models import Exported, Model
 from gannet_client.operations.ref import ModelRef
@@ -49,7 +50,7 @@ class Versions:
 
     Args:
         server: Answers the questions.
-        known: What was answered before; kept up to date.
+        knowledge: What was answered before, and what is held; kept up to date.
         name: The model that is asked where no routing file says so.
         routes: The routing file.
         pin: Whether the first version found is held.
@@ -59,19 +60,19 @@ class Versions:
     def __init__(
         self,
         server: Server,
-        known: dict[ModelRef, Model],
+        knowledge: Knowledge,
         name: str | None,
         routes: Routes | None,
         pin: bool,
         value_range: tuple[float, float],
     ) -> None:
         self._server = server
-        self._known = known
+        self._known = knowledge.models
+        self._pinned = knowledge.held
         self._name = name
         self._routes = routes
         self._pin = pin
         self._value_range = value_range
-        self._pinned: dict[ModelRef, ModelRef] = {}
         self._gone: set[ModelRef] = set()
 
     def name(self) -> str:
@@ -142,8 +143,8 @@ class Versions:
         """The version that `ref` means now, by number."""
         if ref.version is not None:
             return ref
-        model = yield from self._describe(ref, deadline)
-        return ref.at(model.version)
+        version, _ = yield from self._server.signatures(ref, deadline)  # any model has them
+        return ref.at(version)
 
     def holds(self, choice: Choice) -> bool:
         """Whether the version of a call is held."""
