@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -77,6 +78,17 @@ def test_waiting_for_a_silent_server_ends_too(client: Client, fake: Any) -> None
     fake.release.clear()
     with pytest.raises(RequestTimeout, match="no answer"):
         client.wait_ready(0.2)
+
+
+def test_a_silent_server_is_not_waited_for_alone(client: Client, fake: Any) -> None:
+    fake.release.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.wait_ready, 600)
+        while not fake.remaining:
+            time.sleep(0.01)
+        assert fake.remaining[0] <= 5.1
+        fake.release.set()
+        assert waiting.result() == 1
 
 
 def test_waiting_for_nobody_ends_too(free_port: int) -> None:

@@ -38,6 +38,7 @@ from gannet_client.schema import Signature, VersionStatus
 from gannet_client.settings import Settings
 
 _POLL_SECONDS: Final = 0.1
+_POLL_LIMIT: Final = 5.0
 _CHUNK_BYTES: Final = 1 << 25
 
 
@@ -174,9 +175,10 @@ class Core:
         name = self.name()
         where = f"{ModelRef(name)} at {', '.join(self._targets)}"
         seen = f"{where}: no answer"
-        while deadline.remaining():
+        while left := deadline.remaining():
             try:
-                states = yield from self._server.status(name, deadline, retried=False)
+                poll = Deadline(min(left, _POLL_LIMIT))  # a silent server keeps nobody from asking another
+                states = yield from self._server.status(name, poll, retried=False)
                 available = [state.version for state in states if state.state == schema.AVAILABLE]
                 if available:
                     return max(available)
