@@ -2,8 +2,10 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from gannet_client import (
     Client,
     ModelError,
+    RequestRejected,
     Signature,
     TensorSpec,
     UsageError,
@@ -211,6 +214,26 @@ def test_predict_runs_any_signature(client: Client, fake: Any) -> None:
     assert np.array_equal(outputs["x"], inputs["x"]) and outputs["x"].dtype == np.float32
     assert outputs["text"].tolist() == [b"a\0", b"\xff"]
     assert fake.requests[-1].model_spec.version.value == 1
+
+
+def test_a_refusal_makes_predict_read_the_signatures_again(client: Client, fake: Any) -> None:
+    def times_read() -> int:
+        return sum(type(request).__name__ == "GetModelMetadataRequest" for request in fake.requests)
+
+    def predict() -> None:
+        client.predict({"x": [[1.0, 2.0, 3.0]], "text": ["a"]}, signature="echo")
+
+    predict()
+    for code, text, error, read in (
+        (grpc.StatusCode.INVALID_ARGUMENT, "input size does not match", RequestRejected, 2),
+        (grpc.StatusCode.FAILED_PRECONDITION, "Serving signature", ModelError, 3),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "full", None, 3),
+    ):
+        fake.failures.append((code, text, None))
+        with pytest.raises(error) if error else nullcontext():
+            predict()
+        predict()
+        assert times_read() == read
 
 
 def test_metadata_tells_dtypes_and_shapes(client: Client) -> None:

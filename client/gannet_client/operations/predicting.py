@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gannet_client.codec import Array
-from gannet_client.errors import GannetError, ModelError, UsageError
+from gannet_client.errors import GannetError, ModelError, RequestRejected, UsageError
 from gannet_client.operations.attempts import Deadline
 from gannet_client.operations.effects import Operation
 from gannet_client.operations.messages import Answer
@@ -51,7 +51,12 @@ class Predicting:
                 raise
             known = yield from self.signatures(ref, deadline)
             arrays = check_inputs(known, ref, signature, inputs)
-        answer = yield from self._server.predict(ref, signature, arrays, deadline)
+        try:
+            answer = yield from self._server.predict(ref, signature, arrays, deadline)
+        except (ModelError, RequestRejected) as error:
+            if not error.retryable:  # the signature may be another one by now
+                self._known.pop(ref, None)
+            raise
         if answer.version != known[0]:
             self._known.pop(ref, None)
         return answer
