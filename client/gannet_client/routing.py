@@ -4,7 +4,7 @@
 
 `stable` and `canary` are labels of the server, or versions by number; `canary` may be null. `percent` of all
 keys, chosen by a hash of the key and the model's name, are shown the canary; a key that is shown it at 5 is
-shown it at 10 as well. `generation` counts the changes of the file.
+shown it at 10 as well. `generation` counts the changes of the file. Other names are left to later releases.
 """
 
 import hashlib
@@ -127,11 +127,11 @@ def read_route(path: Path) -> Route:
 
 
 def _parse(document: Any) -> Route:
-    if not isinstance(document, dict) or not {"model", "stable"} <= document.keys() <= _NAMES:
+    if not isinstance(document, dict) or not {"model", "stable"} <= document.keys():
         raise UsageError(
             'expected {"model": NAME, "stable": LABEL, "canary": LABEL, "percent": P, "generation": N}'
         )
-    return Route(**document)
+    return Route(**{name: value for name, value in document.items() if name in _NAMES})
 
 
 def _ref(model: str, choice: str | int) -> ModelRef:
