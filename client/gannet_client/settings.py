@@ -19,6 +19,7 @@ Metadata: TypeAlias = Mapping[str, str]
 Token: TypeAlias = str | Callable[[], str]
 
 _MAX_PARALLEL: Final = 64
+_LONGEST_PAUSE: Final = 2.0
 _SECRET: Final = "authorization"
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _VALUE: Final = re.compile(r"[ -~]*")
@@ -35,7 +36,7 @@ class Retry:
     Attributes:
         attempts: How often a request is sent at most; 1: never again.
         first: Seconds of the longest first pause.
-        longest: Seconds of the longest pause of all.
+        longest: Seconds of the longest pause of all; by default 2, or `first` where that is more.
         attempt_timeout: Seconds for one attempt, after which another one begins; None: the whole deadline.
             It helps against a server, or a network, that falls silent without closing the connection: after
             the second attempt in a row that nothing answered, the next one goes over a new connection.
@@ -47,13 +48,13 @@ class Retry:
 
     attempts: int = 4
     first: float = 0.1
-    longest: float = 2.0
+    longest: float | None = None
     attempt_timeout: float | None = None
     on_retry: Callable[[GannetError, float], None] | None = None
 
     def __post_init__(self) -> None:
         check_int64("attempts", self.attempts, minimum=1)
-        if not 0 <= self.first <= self.longest < math.inf:
+        if not 0 <= self.first <= self._longest < math.inf:
             raise UsageError(
                 "pauses must be 0 <= first <= longest; received "
                 f"first={self.first!r}, longest={self.longest!r}"
@@ -63,7 +64,11 @@ class Retry:
 
     def pause(self, attempt: int) -> float:
         """Draws the seconds between attempt number `attempt` and the next."""
-        return random.uniform(0, min(self.first * 2.0 ** min(attempt - 1, 60), self.longest))
+        return random.uniform(0, min(self.first * 2.0 ** min(attempt - 1, 60), self._longest))
+
+    @property
+    def _longest(self) -> float:
+        return max(_LONGEST_PAUSE, self.first) if self.longest is None else self.longest
 
 
 NO_RETRY: Final = Retry(attempts=1)

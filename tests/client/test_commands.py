@@ -124,6 +124,12 @@ def test_what_is_not_ready_has_its_exit_code(
     assert call("ready", "--timeout", "0.2").code == 124
 
 
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1"])
+def test_ready_waits_for_some_seconds_alone(call: Any, wait: str) -> None:
+    code, out, err = call("ready", "--wait", wait)
+    assert (code, out) == (2, "") and "--wait must be a positive number of seconds" in err
+
+
 @pytest.mark.parametrize("late", ["loading", "away"])
 def test_ready_waits(gannet: Any, fake: Any, start: Any, free_port: int, late: str) -> None:
     def appear() -> None:

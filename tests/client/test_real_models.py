@@ -157,6 +157,7 @@ def test_an_interpolation_goes_from_one_image_to_the_other(clients: Any, how: An
         (lambda c: c.generate(noise=np.zeros((16, 128))), "takes noise [n, 5]; received [16, 128]"),
         (lambda c: c.generate(noise=[1.0, 2.0]), "noise must be numbers of shape [n, Z]"),
         (lambda c: c.generate(noise=[["a"]]), "noise must be numbers"),
+        (lambda c: c.generate(noise=[[1e300] * 5]), "noise must be finite; row 0 is not"),
         (lambda c: c.generate(noise=[[0.0] * 5, [np.nan] * 5]), "noise must be finite; row 1 is not"),
         (lambda c: c.generate(3, noise=np.zeros((3, 5))), "pass either noise or seeds"),
         (lambda c: c.generate(3, codes=[1.0]), "takes codes [2] for all images or [3, 2]"),
@@ -247,6 +248,14 @@ def test_a_foreign_model_draws_from_noise_of_numpy(clients: Any, kind: str, opti
     assert client.generate(0).array.shape == (0, 4, 5, 3)
     with pytest.raises(UsageError, match="has no classes"):
         client.generate(1, classes=0)
+
+
+def test_copies_may_read_floats_in_ranges_of_their_own(clients: Any) -> None:
+    client = clients("unit", value_range=(0, 1))
+    images = client.generate(4, seed=7).array
+    with client.with_options(value_range=(0, 2)) as copy:
+        assert close_to(copy.generate(4, seed=7).array, images / 2)
+    assert close_to(client.generate(4, seed=7).array, images)
 
 
 @pytest.mark.parametrize("kind", ["two_inputs", "sideways", "classifier"])

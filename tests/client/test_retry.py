@@ -143,7 +143,8 @@ def test_an_attempt_may_have_a_limit_of_its_own(target: str, fake: Any, hook: Ho
         {"attempts": 0},
         {"attempts": 1.5},
         {"first": -1},
-        {"first": 3},
+        {"first": 3, "longest": 2},
+        {"first": float("inf")},
         {"longest": float("nan")},
         {"attempt_timeout": 0},
     ],
@@ -157,6 +158,7 @@ def test_a_policy_that_is_none(arguments: dict[str, Any]) -> None:
 def test_jitter_is_full_and_bounded(first: float, more: float, attempt: int) -> None:
     retry = Retry(first=first, longest=first + more)
     assert 0 <= retry.pause(attempt) <= min(first * 2.0 ** min(attempt - 1, 60), first + more)
+    assert 0 <= Retry(first=3 * first).pause(attempt) <= max(2, 3 * first)
 
 
 class Clock:

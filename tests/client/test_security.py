@@ -238,6 +238,13 @@ def test_interceptors_see_every_request(target: str, fake: Any) -> None:
     assert sync.seen == async_.seen == [predict] * 3
 
 
+@pytest.mark.parametrize(("kind", "interceptor"), [(Client, Async()), (AsyncClient, Sync()), (Client, Async)])
+def test_interceptors_of_another_kind_are_refused(kind: Any, interceptor: Any) -> None:
+    name = "grpc.UnaryUnaryClientInterceptor" if kind is Client else "grpc.aio.UnaryUnaryClientInterceptor"
+    with pytest.raises(UsageError, match=f"each interceptor must be a {name}; received"):
+        kind(model="digits", interceptors=[interceptor])
+
+
 def test_what_an_interceptor_refuses_is_told(target: str) -> None:
     class Refusal(Exception):
         pass

@@ -201,6 +201,7 @@ def test_a_stream_takes_conditions_as_it_goes(target: str, fake: Any, drawn_of_c
         ({"seeds": "0-3"}, "iterable of integers"),
         ({"seeds": 7}, "iterable of integers"),
         ({"n": 3, "classes": ["cat"]}, "one for all 3 images or one for each; received 1"),
+        ({"n": 2, "codes": [[1, 2], [1]]}, r"codes must be as long for each image; received \[\[1, 2"),
         ({"n": 3, "format": "jpeg"}, "format must be one of pixels, png, float"),
         ({"n": 3, "timeout": 0}, "timeout must be"),
         ({"n": 3, "version": 1, "version_label": "stable"}, "not both"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gannet_client.checks import check_seconds
 from gannet_client.commands.options import Connection, connected
 from gannet_client.errors import GannetError, ModelError
 
@@ -26,6 +27,8 @@ def ready(connection: Connection, version: int | None, wait: float) -> None:
     """
     from gannet_client.settings import NO_RETRY
 
+    if wait:
+        check_seconds("--wait", wait)
     with ExitStack() as stack:
         clients = [
             stack.enter_context(connection.client(target=server, retry=NO_RETRY))

@@ -1,6 +1,7 @@
 """How a channel is opened: what synchronous and asynchronous ones have in common."""
 
 import json
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import grpc
@@ -51,6 +52,14 @@ def credentials(tls: Tls) -> grpc.ChannelCredentials:
         private_key=read_pem(tls.key),
         certificate_chain=read_pem(tls.certificate),
     )
+
+
+def require_interceptors(interceptors: Sequence[object], kind: type) -> None:
+    """Refuses interceptors that a channel would not know, before there is one."""
+    for interceptor in interceptors:
+        if not isinstance(interceptor, kind):
+            name = f"{kind.__module__.partition('._')[0]}.{kind.__qualname__}"
+            raise UsageError(f"each interceptor must be a {name}; received {interceptor!r:.80}")
 
 
 def closed() -> UsageError:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from grpc import aio
 
-from gannet_client.drivers.connecting import channel_options, closed, credentials
+from gannet_client.drivers.connecting import channel_options, closed, credentials, require_interceptors
 from gannet_client.drivers.lines import Lines
 from gannet_client.operations.effects import Call, Effect, Gather, Operation, Sleep
 from gannet_client.operations.failures import Failure
@@ -24,6 +24,7 @@ class AioChannels:
     """
 
     def __init__(self, settings: Settings) -> None:
+        require_interceptors(settings.interceptors, aio.UnaryUnaryClientInterceptor)
         self._settings = settings
         self._users = 1
         self._loop: asyncio.AbstractEventLoop | None = None

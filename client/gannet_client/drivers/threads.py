@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from gannet_client.drivers.connecting import channel_options, closed, credentials
+from gannet_client.drivers.connecting import channel_options, closed, credentials, require_interceptors
 from gannet_client.drivers.lines import Line, Lines
 from gannet_client.operations.effects import Call, Effect, Gather, Operation, Sleep
 from gannet_client.operations.failures import Failure
@@ -30,6 +30,7 @@ class Channels:
     """
 
     def __init__(self, settings: Settings) -> None:
+        require_interceptors(settings.interceptors, grpc.UnaryUnaryClientInterceptor)
         self._settings = settings
         self._users = 1
         self._begin()

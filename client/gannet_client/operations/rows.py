@@ -102,7 +102,8 @@ def as_noise(noise: ArrayLike) -> Array:
     """
     try:
         rows = np.asarray(noise)
-        floats = rows.astype(np.float32) if rows.dtype.kind in "fiu" else np.empty(0, np.float32)
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            floats = rows.astype(np.float32) if rows.dtype.kind in "fiu" else np.empty(0, np.float32)
     except (TypeError, ValueError):
         floats = np.empty(0, np.float32)
     if floats.ndim != 2:

@@ -68,7 +68,10 @@ class Stream:
 def _is_for_all(name: str, value: Any) -> bool:
     if value is None or isinstance(value, str) or not isinstance(value, Iterable):
         return True
-    return isinstance(value, Sequence | np.ndarray) and np.ndim(value) == _RANK_OF_ONE[name]
+    try:
+        return isinstance(value, Sequence | np.ndarray) and np.ndim(value) == _RANK_OF_ONE[name]
+    except ValueError:
+        raise UsageError(f"{name} must be as long for each image; received {value!r:.80}") from None
 
 
 def _check_length(name: str, values: Iterable[Any], seeds: Iterable[int]) -> None:
