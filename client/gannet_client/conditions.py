@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gannet_client import contract
 from gannet_client.checks import check_range
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError, UsageError
+from gannet_client.errors import INSTALL_OTHER, ModelError, UsageError
 
 Classes: TypeAlias = int | str | Sequence[int | str] | Array
 """A class for all images, or one for each: its name, or its number from 0 on; -1: drawn from the seed.
@@ -52,10 +52,9 @@ class Conditions:
         """
         names = [str(name) for name in card.get("conditions") or []]
         if not set(names) <= set(contract.CONDITIONS):
-            raise ModelError(
-                f"{what} takes {', '.join(names)}; this release knows {', '.join(contract.CONDITIONS)} "
-                "alone: install the release of gannet-toolkit that exported the model"
-            )
+            known = ", ".join(contract.CONDITIONS)
+            told = f"{what} takes {', '.join(names)}; this release knows {known} alone"
+            raise ModelError(told, advice=INSTALL_OTHER)
         return cls(
             tuple(map(str, card["classes"])) if contract.LABELS in names else (),
             check_range("codes", card["codes"], 1, _MAX_CODES) if contract.CODES in names else 0,

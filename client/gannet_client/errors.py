@@ -18,7 +18,10 @@
 The message is one line: what was expected, what was received, what to do.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+EXPORT_AGAIN: Final = "export the model again"
+INSTALL_OTHER: Final = "install the release of gannet-toolkit that exported the model"
 
 
 class GannetError(Exception):
@@ -27,26 +30,39 @@ class GannetError(Exception):
     Attributes:
         exit_code: What the command line returns for it.
         retryable: Whether the same call may succeed later.
-        advice: What to do next; part of the message.
+        advice: What to do next: part of the message, or of all errors of the class.
         model: The name of the model that was asked; None if none was.
         version: Its version, where one is known.
-        endpoint: The address that was asked last; None if nothing was sent.
+        endpoint: The address that was asked last; None if nothing was sent. `wait_ready` names all it asked.
         attempts: How often the failed request was sent.
+
+    Args:
+        message: What happened, in one line.
+        advice: What to do next; ends the message.
+
+    >>> str(ModelError("no card", advice="export the model again"))
+    'no card; export the model again'
     """
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
-    advice: str = ""
+    advice: str = "read the message and the log"
     model: str | None = None
     version: int | None = None
     endpoint: str | None = None
     attempts: int = 0
+
+    def __init__(self, message: str = "", *, advice: str = "") -> None:
+        super().__init__(f"{message}; {advice}" if advice else message)
+        if advice:
+            self.advice = advice
 
 
 class UsageError(GannetError, ValueError):
     """The caller passed something that cannot be used; nothing was done."""
 
     exit_code = 2
+    advice = "pass what the message says is expected"
 
 
 class MissingExtra(UsageError, ImportError):
@@ -58,12 +74,14 @@ class ServerUnreachable(GannetError, ConnectionError):
 
     exit_code = 3
     retryable = True
+    advice = "check the address and that the server runs"
 
 
 class ModelError(GannetError):
     """The model, its version or its signature is missing, broken or not what the caller needs."""
 
     exit_code = 4
+    advice = "ask for another version, or export the model again"
 
 
 class ModelNotFound(ModelError):
@@ -72,6 +90,8 @@ class ModelNotFound(ModelError):
 
 class RequestRejected(GannetError):
     """The server answered the request with an error that is not about the model's existence."""
+
+    advice = "read the server's log"
 
 
 class AccessDenied(RequestRejected, PermissionError):
@@ -103,3 +123,4 @@ class RequestTimeout(GannetError, TimeoutError):
 
     exit_code = 124
     retryable = True
+    advice = "allow a longer timeout, or ask for less at once"

@@ -18,6 +18,7 @@ from gannet_client import (
     RequestTimeout,
     ServerOverloaded,
     ServerUnreachable,
+    UsageError,
 )
 
 
@@ -162,3 +163,73 @@ def test_a_card_that_makes_no_sense(client: Client, fake: Any, changes: dict[str
     with pytest.raises(ModelError, match="model 'digits' version 1: the model card cannot be used") as caught:
         client.generate(1)
     assert_clear(caught.value)
+
+
+def of_format_2(fake: Any) -> None:
+    fake.card["format"] = 2
+
+
+def without_sides(fake: Any) -> None:
+    del fake.card["image_shape"]
+
+
+def of_a_later_release(fake: Any) -> None:
+    fake.card["conditions"] = ["mood"]
+
+
+def of_other_pixels(fake: Any) -> None:
+    fake.pixels = lambda seeds, _: np.zeros((len(seeds), 2, 2, 1), np.uint8)
+
+
+def loading(fake: Any) -> None:
+    fake.states = {1: 20}
+
+
+ONE = {"x": [[1.0, 2.0, 3.0]]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "call", "kind", "version", "attempts", "advice"),
+    [
+        (of_format_2, lambda c: c.card(), ModelError, 1, 1, "install the release of gannet-toolkit"),
+        (of_format_2, lambda c: c.generate(1), ModelError, 1, 1, "install the release of gannet-toolkit"),
+        (of_a_later_release, lambda c: c.generate(1), ModelError, 1, 1, "install the release"),
+        (without_sides, lambda c: c.generate(1), ModelError, 1, 1, "export the model again"),
+        (of_other_pixels, lambda c: c.generate(1), ModelError, 1, 1, "export the model again"),
+        (loading, lambda c: c.wait_ready(0.5), RequestTimeout, None, None, "look at the server's log"),
+        (None, lambda c: c.predict(ONE, signature="nope"), ModelError, 1, 0, "call one that it has"),
+        (None, lambda c: c.predict(ONE, signature="echo"), UsageError, 1, 0, "pass what the message says"),
+        (None, lambda c: c.generate(noise=[[1.0]]), UsageError, 1, 0, "pass what the message says"),
+        (None, lambda c: c.generate(1, classes=3), UsageError, 1, 0, "pass what the message says"),
+        (None, lambda c: c.generate(1, version=9), ModelNotFound, 9, 1, "check the name, the version"),
+        (None, lambda c: c.status(timeout=1e-6), RequestTimeout, None, 1, "allow a longer timeout"),
+    ],
+)
+def test_every_error_tells_what_it_is_about(
+    client: Client,
+    fake: Any,
+    target: str,
+    spoil: Any,
+    call: Any,
+    kind: type[GannetError],
+    version: int | None,
+    attempts: int | None,
+    advice: str,
+) -> None:
+    if spoil is not None:
+        spoil(fake)
+    with pytest.raises(kind) as caught:
+        call(client)
+    error = caught.value
+    assert (error.model, error.version, advice in error.advice) == ("digits", version, True)
+    assert error.endpoint == (target if attempts != 0 else None)
+    assert error.attempts == attempts if attempts is not None else error.attempts > 1
+
+
+@pytest.mark.parametrize("call", [lambda c: c.generate(1), lambda c: c.generate(1, version=1)])
+def test_so_does_that_of_a_foreign_model(real_target: str, call: Any) -> None:
+    with Client(real_target, model="classifier") as client, pytest.raises(ModelError) as caught:
+        call(client)
+    error = caught.value
+    assert (error.model, error.version, error.endpoint) == ("classifier", 1, real_target)
+    assert error.attempts == 1 and error.advice.startswith("call it with Client.predict")

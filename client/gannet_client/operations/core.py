@@ -39,6 +39,7 @@ from gannet_client.settings import Settings
 
 _POLL_SECONDS: Final = 0.1
 _POLL_LIMIT: Final = 5.0
+_LOOK: Final = "look at the server's log, or wait longer"
 _CHUNK_BYTES: Final = 1 << 25
 
 
@@ -129,7 +130,7 @@ class Core:
 
         def ask(ref: ModelRef) -> Operation[dict[str, Any]]:
             answer = yield from self._server.predict(ref, contract.CARD, rows, deadline)
-            return read_card(answer, str(ref.at(answer.version)))
+            return read_card(answer, ref)
 
         return self._versions.chosen(choice, deadline, ask)
 
@@ -173,10 +174,12 @@ class Core:
         """See `Client.wait_ready`."""
         deadline = self.deadline(timeout)
         name = self.name()
-        where = f"{ModelRef(name)} at {', '.join(self._targets)}"
+        targets, polls = ", ".join(self._targets), 0
+        where = f"{ModelRef(name)} at {targets}"
         seen = f"{where}: no answer"
         while left := deadline.remaining():
             try:
+                polls += 1
                 poll = Deadline(min(left, _POLL_LIMIT))  # a silent server keeps nobody from asking another
                 states = yield from self._server.status(name, poll, retried=False)
                 available = [state.version for state in states if state.state == schema.AVAILABLE]
@@ -189,9 +192,9 @@ class Core:
                 pass
             if deadline.remaining():
                 yield Sleep(min(_POLL_SECONDS, deadline.remaining()))
-        raise ModelRef(name).tell(
-            RequestTimeout(f"not ready within {deadline.seconds:g} s; last seen: {seen}")
-        )
+        late = RequestTimeout(f"not ready within {deadline.seconds:g} s; last seen: {seen}", advice=_LOOK)
+        late.endpoint, late.attempts = targets, polls
+        raise ModelRef(name).tell(late)
 
     def _drawn(self, ref: ModelRef, wish: Wish, deadline: Deadline) -> Operation[Generation]:
         use = partial(draw, self._cutting, wish=wish, deadline=deadline)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gannet_client import contract
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError
+from gannet_client.errors import EXPORT_AGAIN, ModelError
 from gannet_client.generation import Generation, Timings
 from gannet_client.operations.attempts import Deadline
 from gannet_client.operations.cutting import Cutting
@@ -68,10 +68,10 @@ def _noise(model: Model, answer: Answer) -> Array:
     shape = (answer.rows, model.latent_dim)
     if noise is None or noise.dtype != np.float32 or noise.shape != shape:
         received = None if noise is None else f"{noise.dtype} {list(noise.shape)}"
-        raise ModelError(
-            f"{model.what} at {answer.endpoint}: expected latents float32 {list(shape)}; "
-            f"received {received}; export the model again"
+        told = (
+            f"{model.what} at {answer.endpoint}: expected latents float32 {list(shape)}; received {received}"
         )
+        raise answer.tell(ModelError(told, advice=EXPORT_AGAIN))
     return noise
 
 
@@ -81,7 +81,8 @@ def _require_version(answers: Sequence[Answer], ref: ModelRef, model: Model) -> 
             continue
         if ref.version is None:
             raise OtherVersion
-        raise ModelError(f"{ref} was asked at {answer.endpoint}, and version {answer.version} answered")
+        told = f"{ref} was asked at {answer.endpoint}, and version {answer.version} answered"
+        raise answer.tell(ModelError(told, advice="look for what stands before the server"))
 
 
 def _joined(parts: Iterable[Array], rows: int) -> Array:

@@ -62,7 +62,8 @@ class Foreign:
             raise ModelError(
                 f"{what} was not exported by Gannet, and its signature {name!r} is not of one float input "
                 f"[?, Z] and one output [?, H, W, 1, 3 or 4]; it takes {_listed(signature.inputs)} and gives "
-                f"{_listed(signature.outputs)}; call it with Client.predict(inputs, signature={name!r})"
+                f"{_listed(signature.outputs)}",
+                advice=f"call it with Client.predict(inputs, signature={name!r})",
             )
         (key, spec), (output, image) = inputs[0], outputs[0]
         value_range = (0.0, 255.0) if image.dtype == "uint8" else value_range
@@ -95,11 +96,11 @@ class Foreign:
             or images.shape[3] not in _CHANNELS
         ):
             shape = None if images is None else list(images.shape)
-            raise ModelError(
+            told = (
                 f"{self.what} at {answer.endpoint}: expected the output {self.output!r} of signature "
-                f"{self.signature!r} as images [{answer.rows}, H, W, C]; received {shape}; "
-                "call Client.predict()"
+                f"{self.signature!r} as images [{answer.rows}, H, W, C]; received {shape}"
             )
+            raise answer.tell(ModelError(told, advice="call Client.predict()"))
         if format == "float":
             return images.astype(np.float32)
         pixels = to_pixels(images, self.value_range)

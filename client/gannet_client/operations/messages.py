@@ -6,7 +6,14 @@ from typing import Any, Final, NamedTuple
 
 from gannet_client import codec, contract
 from gannet_client.codec import Array
-from gannet_client.errors import ModelError, RequestRejected, UsageError
+from gannet_client.errors import (
+    EXPORT_AGAIN,
+    INSTALL_OTHER,
+    GannetError,
+    ModelError,
+    RequestRejected,
+    UsageError,
+)
 from gannet_client.operations.attempts import Reply
 from gannet_client.operations.ref import ModelRef
 
@@ -34,6 +41,11 @@ class Answer(NamedTuple):
     attempts: int
     seconds: float
 
+    def tell(self, error: GannetError) -> GannetError:
+        """The error, which now knows the answer that it is about."""
+        error.endpoint, error.attempts = self.endpoint, self.attempts
+        return error
+
 
 def predict_request(ref: ModelRef, signature: str, inputs: Mapping[str, Array]) -> bytes:
     """The message that runs `signature` on `inputs`."""
@@ -48,20 +60,22 @@ def read_answer(reply: Reply, rows: int, limit: int, what: str) -> Answer:
     try:
         outputs, _, version = codec.read_response(reply.data, max_expanded_bytes=limit)
     except ValueError as error:
-        raise RequestRejected(f"{what} at {reply.endpoint}: the answer cannot be read: {error}") from error
+        rejected = RequestRejected(f"{what} at {reply.endpoint}: the answer cannot be read: {error}")
+        rejected.endpoint, rejected.attempts = reply.endpoint, reply.attempts
+        raise rejected from error
     return Answer(outputs, rows, version, reply.endpoint, reply.attempts, reply.seconds)
 
 
-def read_card(answer: Answer, what: str) -> dict[str, Any]:
+def read_card(answer: Answer, ref: ModelRef) -> dict[str, Any]:
     """The model card of an answer of the signature `card`."""
+    exact = ref.at(answer.version)
     try:
         card = json.loads(answer.outputs[contract.CARD].ravel()[0])
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{what}: the model card cannot be read ({error!r:.100})") from error
+        told = f"{exact}: the model card cannot be read ({error!r:.100})"
+        raise exact.tell(answer.tell(ModelError(told, advice=EXPORT_AGAIN))) from error
     if not isinstance(card, dict) or card.get("format") != contract.CARD_FORMAT:
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
-        raise ModelError(
-            f"{what}: the model card has format {found!r}; this release reads "
-            f"{contract.CARD_FORMAT}: install the release of gannet-toolkit that exported the model"
-        )
+        told = f"{exact}: the model card has format {found!r}; this release reads {contract.CARD_FORMAT}"
+        raise exact.tell(answer.tell(ModelError(told, advice=INSTALL_OTHER)))
     return card

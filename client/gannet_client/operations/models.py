@@ -11,7 +11,7 @@ from gannet_client import contract
 from gannet_client.checks import check_range
 from gannet_client.codec import Array
 from gannet_client.conditions import Conditions
-from gannet_client.errors import ModelError, UsageError
+from gannet_client.errors import EXPORT_AGAIN, ModelError, UsageError
 from gannet_client.operations.messages import Answer
 from gannet_client.operations.rows import Format, Rows, Wish
 
@@ -108,7 +108,8 @@ class Exported:
             )
             conditions = Conditions.of_card(dict(card), what)
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{what}: the model card cannot be used ({error!r:.150})") from error
+            told = f"{what}: the model card cannot be used ({error!r:.150})"
+            raise ModelError(told, advice=EXPORT_AGAIN) from error
         return cls(version, what, latent_dim, image_shape, conditions, str(card.get("weights_sha256", "")))
 
     def noise(self, seeds: Array) -> Array | None:
@@ -133,10 +134,11 @@ class Exported:
         images = answer.outputs.get(name)
         if images is None or images.dtype != dtype or images.shape != shape:
             received = {name: f"{array.dtype} {list(array.shape)}" for name, array in answer.outputs.items()}
-            raise ModelError(
+            told = (
                 f"{self.what} at {answer.endpoint}: expected the output {name!r} as {dtype} {list(shape)}; "
-                f"received {received}; export the model again"
+                f"received {received}"
             )
+            raise answer.tell(ModelError(told, advice=EXPORT_AGAIN))
         return images
 
 

@@ -79,9 +79,8 @@ def check_inputs(
     """
     exact = ref.at(known[0])
     if signature not in known[1]:
-        raise exact.tell(
-            ModelError(f"{exact} has no signature {signature!r}; it has {', '.join(known[1]) or 'none'}")
-        )
+        told = f"{exact} has no signature {signature!r}; it has {', '.join(known[1]) or 'none'}"
+        raise exact.tell(ModelError(told, advice="call one that it has"))
     specs = known[1][signature].inputs
     if inputs.keys() != specs.keys():
         raise exact.tell(

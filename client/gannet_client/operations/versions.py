@@ -89,14 +89,14 @@ class Versions:
         refs = self._refs(choice)
         for ref in refs[:-1]:
             try:
-                result = yield from ask((yield from self._held(ref, choice, deadline)))
+                result = yield from self._ask(ref, choice, deadline, ask)
                 self._gone.discard(ref)
                 return result
             except ModelNotFound as error:
                 if ref not in self._gone:
                     self._gone.add(ref)
                     _log.warning("%s; asking the stable version", error)
-        return (yield from ask((yield from self._held(refs[-1], choice, deadline))))
+        return (yield from self._ask(refs[-1], choice, deadline, ask))
 
     def known(
         self,
@@ -123,6 +123,15 @@ class Versions:
             except (ModelError, RequestRejected, UsageError) as error:
                 model = yield from self._successor(ref, model, error, asked is not ref, deadline)
             asked = ref.at(model.version)
+
+    def _ask(
+        self, ref: ModelRef, choice: Choice, deadline: Deadline, ask: Callable[[ModelRef], Operation[T]]
+    ) -> Operation[T]:
+        try:
+            return (yield from ask((yield from self._held(ref, choice, deadline))))
+        except GannetError as error:
+            ref.tell(error)
+            raise
 
     def _successor(
         self, ref: ModelRef, model: Model, error: GannetError, fresh: bool, deadline: Deadline
@@ -182,9 +191,16 @@ class Versions:
             answer = yield from self._server.predict(ref, contract.CARD, rows, deadline)
         except ModelNotFound:
             raise
-        except ModelError:  # no such signature: Gannet did not export this model
+        except ModelError as refusal:  # no such signature: Gannet did not export this model
             version, signatures = yield from self._server.signatures(ref, deadline)
-            what = str(ref.at(version))
-            return Foreign.of_signatures(signatures, version, what, self._value_range)
-        what = str(ref.at(answer.version))
-        return Exported.of_card(read_card(answer, what), answer.version, what)
+            exact = ref.at(version)
+            try:
+                return Foreign.of_signatures(signatures, version, str(exact), self._value_range)
+            except ModelError as error:
+                error.endpoint, error.attempts = refusal.endpoint, refusal.attempts
+                raise exact.tell(error) from None
+        card, exact = read_card(answer, ref), ref.at(answer.version)
+        try:
+            return Exported.of_card(card, answer.version, str(exact))
+        except ModelError as error:
+            raise answer.tell(exact.tell(error)) from error.__cause__
