@@ -185,6 +185,10 @@ def loading(fake: Any) -> None:
     fake.states = {1: 20}
 
 
+def silent(fake: Any) -> None:
+    fake.release.clear()
+
+
 ONE = {"x": [[1.0, 2.0, 3.0]]}
 
 
@@ -202,7 +206,7 @@ ONE = {"x": [[1.0, 2.0, 3.0]]}
         (None, lambda c: c.generate(noise=[[1.0]]), UsageError, 1, 0, "pass what the message says"),
         (None, lambda c: c.generate(1, classes=3), UsageError, 1, 0, "pass what the message says"),
         (None, lambda c: c.generate(1, version=9), ModelNotFound, 9, 1, "check the name, the version"),
-        (None, lambda c: c.status(timeout=1e-6), RequestTimeout, None, 1, "allow a longer timeout"),
+        (silent, lambda c: c.status(timeout=0.2), RequestTimeout, None, 1, "allow a longer timeout"),
     ],
 )
 def test_every_error_tells_what_it_is_about(
