@@ -33,6 +33,10 @@ class Retry:
     ("full jitter"); a wish of the server, `grpc-retry-pushback-ms`, goes first. There is none before a
     request that goes to another endpoint. No attempt outlasts the deadline of the call.
 
+    All calls of a client and its copies share a budget, so that a server in trouble is not asked several
+    times for each call: a request that is sent again to where it was sent before takes one from it, and an
+    answer gives a tenth back. While less than half of it is left, none is sent again.
+
     Attributes:
         attempts: How often a request is sent at most; 1: never again.
         first: Seconds of the longest first pause.
@@ -40,6 +44,7 @@ class Retry:
         attempt_timeout: Seconds for one attempt, after which another one begins; None: the whole deadline.
             It helps against a server, or a network, that falls silent without closing the connection: after
             the second attempt in a row that nothing answered, the next one goes over a new connection.
+        budget: How many requests are repeated, less those given back; at least 1, `math.inf`: any number.
         on_retry: Called before each pause with the error and the seconds of the pause.
 
     >>> Retry(attempts=5).pause(1) <= 0.1
@@ -50,6 +55,7 @@ class Retry:
     first: float = 0.1
     longest: float | None = None
     attempt_timeout: float | None = None
+    budget: float = 100
     on_retry: Callable[[GannetError, float], None] | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +65,8 @@ class Retry:
                 "pauses must be 0 <= first <= longest; received "
                 f"first={self.first!r}, longest={self.longest!r}"
             )
+        if isinstance(self.budget, bool) or not (isinstance(self.budget, int | float) and self.budget >= 1):
+            raise UsageError(f"budget must be a number of at least 1; received {self.budget!r}")
         if self.attempt_timeout is not None:
             check_seconds("attempt_timeout", self.attempt_timeout)
 

@@ -103,6 +103,31 @@ def test_every_request_ends_within_its_deadline_and_its_attempts(
     assert all(call.timeout <= (limit or timeout) for call in world.calls)
 
 
+@given(
+    outcomes=st.lists(OUTCOMES, min_size=1, max_size=60),
+    calls=st.integers(1, 40),
+    attempts=st.integers(1, 6),
+    budget=st.floats(1, 20),
+    count=st.integers(1, 3),
+)
+def test_repeats_stay_within_the_budget_of_all_calls(
+    outcomes: list[Any], calls: int, attempts: int, budget: float, count: int
+) -> None:
+    world, answers, repeats = World(outcomes, 0.1), 0, 0
+    targets = [f"host{number}:1" for number in range(count)]
+    endpoints = Endpoints(targets, world.clock)
+    sender = Attempts(settings(Retry(attempts=attempts, budget=budget), targets), endpoints)
+    for _ in range(calls):
+        world.calls.clear()
+        try:
+            world.run(sender.send("/m", b"request", Deadline(60, world.clock), ModelRef("m")))
+            answers += 1
+        except GannetError:
+            pass
+        repeats += len(world.calls) - len({call.endpoint for call in world.calls})
+        assert repeats <= budget / 2 + 1 + answers / 10
+
+
 @given(st.sampled_from(list(grpc.StatusCode)[1:]), st.text(), st.integers(1, 9))
 def test_every_failure_has_an_error_of_one_line(code: Any, text: str, attempts: int) -> None:
     details = " ".join(text.split())

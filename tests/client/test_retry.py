@@ -137,6 +137,25 @@ def test_an_attempt_may_have_a_limit_of_its_own(target: str, fake: Any, hook: Ho
         assert max(fake.remaining) <= 0.4
 
 
+def test_all_calls_share_a_budget_of_repeats(client: Client, fake: Any, drawn: Any) -> None:
+    retry = Retry(first=0, budget=10)
+    with client.with_options(retry=retry) as one, client.with_options(retry=retry) as other:
+        fake.fail_with = (UNAVAILABLE, "gone")
+        for _ in range(10):
+            for copy in (one, other):
+                with pytest.raises(ServerUnreachable):
+                    copy.status()
+        assert len(fake.requests) == 20 + 6  # while no less than half is left
+        fake.fail_with = None
+        for _ in range(10):
+            one.status()
+        fake.requests.clear()
+        fake.fail_with = (UNAVAILABLE, "gone")
+        with pytest.raises(ServerUnreachable):
+            other.status()
+        assert len(fake.requests) == 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -147,6 +166,9 @@ def test_an_attempt_may_have_a_limit_of_its_own(target: str, fake: Any, hook: Ho
         {"first": float("inf")},
         {"longest": float("nan")},
         {"attempt_timeout": 0},
+        {"budget": 0.5},
+        {"budget": float("nan")},
+        {"budget": None},
     ],
 )
 def test_a_policy_that_is_none(arguments: dict[str, Any]) -> None:
@@ -206,7 +228,7 @@ def test_a_second_endpoint_takes_over_without_a_pause(
     start: Any, fake: Any, drawn: Any, free_port: int, hook: Hook
 ) -> None:
     good, dead = f"127.0.0.1:{start(fake).port}", f"127.0.0.1:{free_port}"
-    with Client([dead, good], model="digits", retry=Retry(first=60, longest=60, on_retry=hook)) as client:
+    with Client([dead, good], model="digits", retry=Retry(first=60, budget=1, on_retry=hook)) as client:
         for seed in range(20):
             images = client.generate(1, seed=seed)
             assert images.endpoint == good

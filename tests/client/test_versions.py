@@ -1,5 +1,6 @@
 """Calls of several requests: cut to what a server takes, and of one version while others come and go."""
 
+import math
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +108,7 @@ def test_a_batching_server_whose_queue_is_short(real_models: Path, real_target: 
     options = ServerOptions(enable_batching=True, batching_parameters_file=str(parameters))
     with Client(real_target, model="animals") as client:
         reference = client.generate(200, seed=0)
-    patient = Retry(attempts=100, first=0.01)
+    patient = Retry(attempts=100, first=0.01, budget=math.inf)
     with (
         LocalServer(real_models, options=options) as server,
         Client(server.target, model="animals", parallel=8, retry=patient, timeout=120) as client,

@@ -71,10 +71,12 @@ class Attempts:
             outcome = yield self._call(endpoint, method, request, deadline)
             if isinstance(outcome, bytes):
                 self._endpoints.answered(endpoint)
+                self._endpoints.budget.answered()
                 return Reply(outcome, endpoint, len(tried), time.monotonic() - sent)
             error = self._judge(outcome, endpoint, ref, len(tried))
-            pause = self._pause(error, outcome, tried) if retried and len(tried) < retry.attempts else None
-            if pause is None or pause >= deadline.remaining():
+            elsewhere = self._endpoints.has_other(tried)
+            pause = self._pause(error, outcome, len(tried), elsewhere) if retried else None
+            if pause is None or pause >= deadline.remaining() or not self._may_repeat(elsewhere):
                 raise error
             if retry.on_retry is not None:
                 retry.on_retry(error, pause)
@@ -97,9 +99,14 @@ class Attempts:
             self._endpoints.answered(endpoint)
         return error
 
-    def _pause(self, error: GannetError, failure: Failure, tried: list[str]) -> float | None:
+    def _may_repeat(self, elsewhere: bool) -> bool:
+        """Whether the budget allows it; to ask where was not asked before costs nothing."""
+        return elsewhere or self._endpoints.budget.spend(self._settings.retry.budget)
+
+    def _pause(self, error: GannetError, failure: Failure, attempts: int, elsewhere: bool) -> float | None:
         """Seconds before the next attempt; None: there shall be none."""
-        elsewhere = self._endpoints.has_other(tried)
+        if attempts == self._settings.retry.attempts:
+            return None
         if isinstance(error, ModelNotFound):  # while versions roll out, another server may have it
             return 0.0 if elsewhere else None
         if not error.retryable:
@@ -108,4 +115,4 @@ class Attempts:
             return failure.pushback if failure.pushback >= 0 else None
         if elsewhere and not isinstance(error, RequestTimeout):
             return 0.0
-        return self._settings.retry.pause(len(tried))
+        return self._settings.retry.pause(attempts)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Final
 
+from gannet_client.operations.budget import Budget
+
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
@@ -17,6 +19,10 @@ class Endpoints:
 
     One that cannot be reached is left out for half a second, and for twice as long each further time; then
     one request tries it again.
+
+    Attributes:
+        targets: The addresses.
+        budget: What repeats to them have cost.
 
     Args:
         targets: The addresses, at least one.
@@ -30,6 +36,7 @@ class Endpoints:
 
     def __init__(self, targets: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self.targets = tuple(targets)
+        self.budget = Budget()
         self._clock = clock
         self._turns = count(
             random.randrange(max(len(self.targets), 1))
