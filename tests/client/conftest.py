@@ -23,6 +23,7 @@ from tensorflow_serving.apis import (
 from gannet_serving import LocalServer
 from gannet_serving.engine import import_tensorflow
 from tests.client import served
+from tests.client.toxic import ToxicProxy
 
 SHAPE = (6, 5, 3)
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -223,6 +224,13 @@ def target(fake: FakeServing) -> Iterator[str]:
     yield f"127.0.0.1:{running.port}"
     fake.release.set()
     running.stop()
+
+
+@pytest.fixture
+def proxy(target: str) -> Iterator[ToxicProxy]:
+    proxy = ToxicProxy(target)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""Connections that nobody answers on, without a word of it: they are given up, or left for new ones."""
+
+import asyncio
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from gannet_client import NO_RETRY, AsyncClient, Client, RequestTimeout, Retry, ServerUnreachable
+from tests.client.toxic import ToxicProxy
+
+BOUND = 20.0
+"""Seconds in which a call over a connection that works is answered, on the slowest machine."""
+
+
+def test_a_connection_that_is_taken_up_and_never_answered_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Client(target, model="digits", timeout=30, retry=NO_RETRY) as client:
+            with pytest.raises(ServerUnreachable, match="no server answers") as caught:
+                client.status()
+            assert (caught.value.endpoint, caught.value.attempts) == (target, 1)
+
+
+def test_a_connection_that_fell_silent_is_left(proxy: ToxicProxy, fake: Any) -> None:
+    with Client(proxy.target, model="digits") as client:
+        client.generate(1)
+        proxy.mute()
+        for _ in range(2):
+            with pytest.raises(RequestTimeout):
+                client.generate(1, timeout=0.5)
+        assert len(client.generate(64, timeout=BOUND)) == 64
+        proxy.mute()
+        patient = client.with_options(retry=Retry(attempts=20, first=0.01, attempt_timeout=0.5))
+        with patient:
+            assert patient.generate(64, timeout=BOUND).attempts >= 3
+
+
+def test_the_asynchronous_client_leaves_it_too(proxy: ToxicProxy) -> None:
+    async def use() -> None:
+        async with AsyncClient(proxy.target, model="digits") as client:
+            await client.generate(1)
+            proxy.mute()
+            for _ in range(2):
+                with pytest.raises(RequestTimeout):
+                    await client.generate(1, timeout=0.5)
+            assert len(await client.generate(64, timeout=BOUND)) == 64
+            proxy.mute()
+            retry = Retry(attempts=20, first=0.01, attempt_timeout=0.5)
+            async with client.with_options(retry=retry) as patient:
+                assert (await patient.generate(64, timeout=BOUND)).attempts >= 3
+
+    asyncio.run(use())
+
+
+def test_calls_under_way_end_on_the_connection_that_was_left(target: str, fake: Any) -> None:
+    with Client(target, model="digits") as client, ThreadPoolExecutor(1) as pool:
+        client.generate(1)
+        fake.release.clear()
+        seen = len(fake.requests)
+        slow = pool.submit(client.generate, 1, timeout=BOUND)
+        while len(fake.requests) == seen:
+            time.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(RequestTimeout):
+                client.status(timeout=0.3)
+        fake.release.set()
+        assert slow.result().attempts == 1 and client.wait_ready() == 1
+
+    async def use() -> None:
+        async with AsyncClient(target, model="digits") as client:
+            await client.generate(1)
+            fake.release.clear()
+            seen = len(fake.requests)
+            slow = asyncio.create_task(client.generate(1, timeout=BOUND))
+            while len(fake.requests) == seen:
+                await asyncio.sleep(0.01)
+            for _ in range(3):
+                with pytest.raises(RequestTimeout):
+                    await client.status(timeout=0.3)
+            fake.release.set()
+            assert (await slow).attempts == 1 and await client.wait_ready() == 1
+
+    asyncio.run(use())
