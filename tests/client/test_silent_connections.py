@@ -4,12 +4,13 @@ import asyncio
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gannet_client import NO_RETRY, AsyncClient, Client, RequestTimeout, Retry, ServerUnreachable
-from tests.client.toxic import ToxicProxy
+from tests.client.toxic import START, ToxicProxy
 
 BOUND = 20.0
 """Seconds in which a call over a connection that works is answered, on the slowest machine."""
@@ -53,6 +54,16 @@ def test_the_asynchronous_client_leaves_it_too(proxy: ToxicProxy) -> None:
                 assert (await patient.generate(64, timeout=BOUND)).attempts >= 3
 
     asyncio.run(use())
+
+
+def test_a_connection_that_is_slow_to_come_is_waited_for(proxy: ToxicProxy) -> None:
+    proxy.toxin = "slow_start"
+    with Client(proxy.target, model="digits", timeout=START / 4, retry=NO_RETRY) as client:
+        end, answered = time.monotonic() + BOUND, False
+        while not answered and time.monotonic() < end:
+            with suppress(RequestTimeout):
+                answered = client.status() != []
+        assert answered
 
 
 def test_calls_under_way_end_on_the_connection_that_was_left(target: str, fake: Any) -> None:

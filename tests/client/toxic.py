@@ -7,9 +7,10 @@ import time
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
-Toxin: TypeAlias = Literal["none", "delay", "reset", "reset_later", "silence", "stop_later"]
+Toxin: TypeAlias = Literal["none", "delay", "reset", "reset_later", "silence", "stop_later", "slow_start"]
 
 DELAY: Final = 0.05
+START: Final = 1.0
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of no time: a RST in place of a FIN
 
 
@@ -19,7 +20,8 @@ class ToxicProxy:
     Attributes:
         toxin: "delay" holds back every piece of an answer; "reset" resets each connection at once,
             "reset_later" in the middle of an answer; "silence" accepts connections and does nothing, as a
-            half-open one; "stop_later" falls silent in the middle of an answer.
+            half-open one; "stop_later" falls silent in the middle of an answer; "slow_start" takes its time
+            before it passes anything on.
         target: Its address.
     """
 
@@ -56,6 +58,8 @@ class ToxicProxy:
             if self.toxin == "reset":
                 _reset(client)
             elif self.toxin != "silence":
+                if self.toxin == "slow_start":
+                    time.sleep(START)
                 server = socket.create_connection(self._server)
                 self._sockets.append(server)
                 for source, sink, poisoned in ((client, server, False), (server, client, True)):

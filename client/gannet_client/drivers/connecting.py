@@ -13,6 +13,9 @@ from gannet_client.settings import Settings, Tls, read_pem
 
 Options: TypeAlias = list[tuple[str, int | str]]
 
+CONNECT_SECONDS: Final = 5
+"""How long a connection may take to come about."""
+
 _ROUND_ROBIN: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
@@ -26,7 +29,7 @@ def channel_options(settings: Settings, target: str) -> Options:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         # A connection that is taken up and never answered is given up before most deadlines, not after 20 s.
-        ("grpc.min_reconnect_backoff_ms", 5000),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_SECONDS * 1000),
         # A name may stand for several servers; each gets its turn.
         ("grpc.service_config", _ROUND_ROBIN),
         # Attempts are made here, where the deadline and the other endpoints are known.

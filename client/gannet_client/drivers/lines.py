@@ -1,10 +1,12 @@
 """The connections of a client: one to each endpoint, left for a new one when it falls silent."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import grpc
 
+from gannet_client.drivers.connecting import CONNECT_SECONDS
 from gannet_client.operations.failures import Failure
 
 _SILENT_AFTER: Final = 2
@@ -33,6 +35,8 @@ class Line(Generic[ChannelT]):
         self.channel = channel
         self.calls = 0
         self._late = 0
+        self._settled = False
+        self._opened = time.monotonic()
         self._stubs: dict[str, Any] = {}
 
     def stub(self, method: str) -> Any:
@@ -40,11 +44,16 @@ class Line(Generic[ChannelT]):
         return self._stubs.get(method) or self._stubs.setdefault(method, self.channel.unary_unary(method))
 
     def is_silent(self, outcome: bytes | Failure | None) -> bool:
-        """Whether, after this outcome, calls have run out of time in a row with nothing answered between."""
-        if outcome is not None:
-            late = isinstance(outcome, Failure) and outcome.code is grpc.StatusCode.DEADLINE_EXCEEDED
-            self._late = self._late + 1 if late else 0
-        return self._late >= _SILENT_AFTER
+        """Whether, after this outcome, calls have run out of time in a row with nothing answered between.
+
+        A line that is new may only be slow to connect; it would never come about if it was left for that.
+        """
+        if isinstance(outcome, Failure) and outcome.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._late += 1
+        elif outcome is not None:
+            self._late, self._settled = 0, self._settled or isinstance(outcome, bytes)
+        is_new = not self._settled and time.monotonic() - self._opened < CONNECT_SECONDS
+        return self._late >= _SILENT_AFTER and not is_new
 
 
 class Lines(Generic[ChannelT]):
