@@ -287,6 +287,8 @@ def test_a_killed_run_goes_on_where_it_was(
         (["--model", "digits", "--seeds", "1", "--out", "/dev/null"], 2, "'/dev/null' is another file"),
         (["--model", "digits", "--seeds", "1", "--out", ""], 2, "'--out': expected a path"),
         (["--model", "digits", "--seeds", "1", "--grid", "."], 2, "'.' is a directory"),
+        (["--model", "digits", "--seeds", "1", "--grid", "g.jpg"], 2, "a name that ends in .png"),
+        (["--model", "digits", "--seeds", "1", "--out", "one.png"], 2, "one picture of all images is --grid"),
         (["--model", "digits", "--seeds", "1", "--out", ".", "--timeout", "-1"], 2, "timeout must be"),
         (
             ["--model", "digits", "--seeds", "1", "--out", ".", "--shard", "4/3"],

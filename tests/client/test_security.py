@@ -145,7 +145,7 @@ def test_encryption_on_one_side_alone(secure: Any, target: str, authority: Pair)
         Client(secure(LOOPBACK), model="digits", retry=NO_RETRY),
         Client(target, model="digits", tls=tls, retry=NO_RETRY),
     ):
-        with client, pytest.raises(ServerUnreachable, match="whether it wants TLS"):
+        with client, pytest.raises(ServerUnreachable, match="whether both or neither use TLS"):
             client.status(timeout=20)
 
 

@@ -135,7 +135,7 @@ def test_the_client_proves_who_it_is(serve: Callable[..., str], authority: Pair,
         assert client.predict(NOISE)["images"].shape == (1, 4, 4, 1)
     for tls in (Tls(authority=trusted), None):
         stranger = Client(address, model="gen", tls=tls, retry=NO_RETRY)
-        with stranger, pytest.raises(ServerUnreachable, match="whether it wants TLS"):
+        with stranger, pytest.raises(ServerUnreachable, match="whether both or neither use TLS"):
             stranger.predict(NOISE)
 
 

@@ -14,6 +14,7 @@ from gannet_client.errors import UsageError
 from gannet_client.seeds import parse_seeds
 
 _MOST = 1_000_000
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".zip")
 
 
 @click.command()
@@ -47,10 +48,7 @@ def generate(
     """
     from gannet_client.commands.drawing import draw
 
-    if out is None and grid is None:
-        raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
-    if out is not None and out.suffix.lower() != ".npz" and os.path.exists(out) and not os.path.isdir(out):
-        raise UsageError(f"expected a directory, or a file that ends in .npz; {str(out)!r} is another file")
+    _require_targets(out, grid)
     wanted = Order(parse_seeds(seeds, limit=_MOST), **order)
     if shard is not None:
         wanted = wanted.shard(*parse_shard(shard))
@@ -60,3 +58,22 @@ def generate(
     ):
         outcome = draw(client, wanted, out, grid, bar.update)
     click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())
+
+
+def _require_targets(out: Path | None, grid: Path | None) -> None:
+    if out is None and grid is None:
+        raise UsageError("nothing to write: pass --out DIR, --grid FILE or both")
+    if out is not None and out.suffix.lower() != ".npz" and not os.path.isdir(out):
+        if os.path.exists(out):
+            raise UsageError(
+                f"expected a directory, or a file that ends in .npz; {str(out)!r} is another file"
+            )
+        if out.suffix.lower() in _PICTURES:
+            raise UsageError(
+                f"expected a directory, or a file that ends in .npz; received {str(out)!r}; one picture of "
+                "all images is --grid FILE"
+            )
+    if grid is not None and grid.suffix.lower() not in ("", ".png"):
+        raise UsageError(
+            f"--grid writes a PNG file; expected a name that ends in .png, received {str(grid)!r}"
+        )

@@ -61,6 +61,7 @@ class _Row:
 _NO_VERSION: Final = "no such model or version is served; check the name, the version and the server's state"
 _OVERLOADED: Final = "the server is overloaded; call again later"
 _DENIED: Final = "the server refuses access; check the token and the client's certificate"
+_HTTP: Final = "this port speaks HTTP; ask the server's port for gRPC, 8500 by default"
 _CERTIFICATE: Final = "the server's certificate is not trusted; check the authority and the name in `tls`"
 
 # The first row that fits counts. The texts are TensorFlow Serving's and gRPC's own.
@@ -69,11 +70,12 @@ _TABLE: Final = (
     _Row(grpc.StatusCode.UNAVAILABLE, "Model labels", ModelNotFound, _NO_VERSION),
     _Row(grpc.StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED", ServerUnreachable, _CERTIFICATE),
     _Row(grpc.StatusCode.UNAVAILABLE, "Hostname Verification Check failed", ServerUnreachable, _CERTIFICATE),
+    _Row(grpc.StatusCode.UNAVAILABLE, "http1.x server", ServerUnreachable, _HTTP),
     _Row(
         grpc.StatusCode.UNAVAILABLE,
         "",
         ServerUnreachable,
-        "no server answers; check the address, that the server runs, and whether it wants TLS",
+        "no server answers; check the address, that the server runs, and whether both or neither use TLS",
     ),
     _Row(grpc.StatusCode.NOT_FOUND, "", ModelNotFound, _NO_VERSION),
     _Row(

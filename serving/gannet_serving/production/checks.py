@@ -82,7 +82,8 @@ def _check_card(settings: ServingSettings, image: str, version: str, card: dict[
     if is_older(image, exporting):
         yield (
             f"{version} was exported by TensorFlow {exporting}, and {image} is older: an operation that "
-            "is new, or has new attributes, would fail to load"
+            "is new, or has new attributes, would fail to load; if one does, take a newer image, or export "
+            "with an older TensorFlow"
         )
 
 

@@ -97,7 +97,7 @@ def test_a_running_server_with_tls(saved_models: Any, tmp_path: Path) -> None:
         for stranger in (asked, trusted):
             [(level, what)] = findings(*stranger)
             assert level == "error"
-            assert "whether it wants TLS" in what
+            assert "whether both or neither use TLS" in what
         known = (*trusted, "--cert", tmp_path / "own.pem", "--key", tmp_path / "own.key")
         assert findings(*known) == [("warning", "the highest version lacks the signatures of Gannet")]
     assert isinstance(examine(*asked, "--ca", tmp_path / "no.pem").exception, UsageError)
