@@ -1,5 +1,6 @@
 """`gannet serve --engine docker`, with the server's image in place of TensorFlow Serving's."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,20 @@ from tests.serving.processes import Process, run
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
 
 
+CAREFUL = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+"""Goes before a command whose files nobody else is to read."""
+
+
 @pytest.fixture
-def serve(exported: Path, stripped_image: str) -> Iterator[Process]:
-    ports = ("--port", 0, "--rest-port", 0)
-    process = Process("gannet", "serve", exported, "--engine", "docker", "--image", stripped_image, *ports)
+def serve(exported: Path, stripped_image: str, tmp_path: Path) -> Iterator[Process]:
+    models = shutil.copytree(exported, tmp_path / 'models: "all", and more')
+    arguments = ("--engine", "docker", "--image", stripped_image, "--port", 0, "--rest-port", 0)
+    process = Process("gannet", "serve", models, *arguments, before=CAREFUL)
     yield process
     process.kill()
 
 
-def test_it_serves_every_model_until_ctrl_c(serve: Process) -> None:
+def test_it_serves_every_model_of_any_directory_until_ctrl_c(serve: Process) -> None:
     address, rest = serve.read_stdout_line().strip(), serve.read_stdout_line().strip()
     assert rest.startswith("http://127.0.0.1:")
     with Client(address, model="digits", timeout=60) as client:

@@ -49,6 +49,16 @@ from tests.serving.processes import PROGRAMS, run
             ["serve", "{models}", "--host", "a..b"],
             "gannet: cannot listen on a..b:8500: this is no name of a host; choose another",
         ),
+        (
+            "gannet",
+            ["serve", "{models}", "--memory", "1g"],
+            "gannet: --memory is for --engine docker, received it with --engine embedded; leave it out",
+        ),
+        (
+            "gannet",
+            ["serve", "{models}", "--engine", "docker", "--log-format", "json"],
+            "gannet: --log-format is for --engine embedded, received it with --engine docker; leave it out",
+        ),
     ],
 )
 def test_usage_errors(program: str, arguments: list[str], line: str, tmp_path: Path) -> None:

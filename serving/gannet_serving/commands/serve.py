@@ -11,6 +11,8 @@ from gannet_serving.production.image import DEFAULT_IMAGE
 
 _log = logging.getLogger(__name__)
 
+_OF_ONE_ENGINE = {"image": "docker", "memory": "docker", "log_format": "embedded"}
+
 
 @click.command()
 @click.argument("models", type=click.Path(path_type=Path))
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="Form of the log on stderr.",
+    help="Form of the log on stderr, for --engine embedded.",
 )
 @click.option(
     "--engine",
@@ -48,8 +50,12 @@ _log = logging.getLogger(__name__)
     show_default=True,
     help="Of TensorFlow Serving, for --engine docker.",
 )
-@click.option("--memory", default="4g", show_default=True, help="Limit of the container.")
+@click.option(
+    "--memory", default="4g", show_default=True, help="Limit of the container, for --engine docker."
+)
+@click.pass_context
 def serve(
+    context: click.Context,
     models: Path,
     host: str,
     port: int,
@@ -67,12 +73,22 @@ def serve(
     """
     from gannet_serving.logs import configure_logging
 
+    _require_of(engine, context)
     if not models.is_dir():
         raise UsageError(f"{models} is not a directory; expected one that holds models, like {models}/NAME/1")
     configure_logging(log_format)
     if engine == "docker":
         return _serve_in_docker(models.absolute(), image, memory, host, port, rest_port)
     return _serve_here(models.absolute(), host, port, rest_port)
+
+
+def _require_of(engine: str, context: click.Context) -> None:
+    for name, other in _OF_ONE_ENGINE.items():
+        if engine != other and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} is for --engine {other}, received it with --engine {engine}; leave it out"
+            )
 
 
 def _serve_here(models: Path, host: str, port: int, rest_port: int | None) -> int:

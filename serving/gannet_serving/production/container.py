@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from gannet_serving.production.settings import ServingSettings
 PROGRAM = "/usr/bin/tensorflow_model_server"
 _CONFINED = (
     *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--pids-limit", "4096"),
+    *("--pids-limit", "4096", "--init"),
 )
-"""The least that the server needs: it writes nothing, and needs no rights."""
+"""The least that the server needs: it writes nothing, and needs no rights. Without an init it would be
+process 1, from which Linux keeps SIGTERM."""
 _NOBODY = 10001
 _GRACE_SECONDS = 10
 _PATIENCE_SECONDS = 0.5
@@ -101,13 +103,13 @@ class _Container:
     ) -> None:
         self._name = f"gannet-serving-{secrets.token_hex(4)}"
         self._published, self._server = published, settings.server
-        self._stop = StopSignal(last_words=lambda: _docker("kill", self._name))
+        self._stop = StopSignal(last_words=self._end_at_once)
         # A session of its own: Ctrl-C is for this process, which then ends the server in good order.
         self._process = subprocess.Popen(
             [
                 *("docker", "run", "--rm", "--name", self._name, *_CONFINED, "--memory", memory),
                 *("--user", _user(), "--entrypoint", PROGRAM),
-                *(f"--volume={path}:{seen_as}:ro" for path, seen_as in volumes.items()),
+                *(_mount(path, seen_as) for path, seen_as in volumes.items()),
                 *self._publish(),
                 *(image, *flags),
             ],
@@ -130,9 +132,16 @@ class _Container:
 
     def stop(self) -> None:
         """Asks the server to end; after ten seconds it is killed."""
-        if self._process.poll() is None:
-            _docker("stop", "--time", str(_GRACE_SECONDS), self._name)
-        self._process.wait()
+        while self._process.poll() is None:
+            if not _docker("stop", "--time", str(_GRACE_SECONDS), self._name):
+                self._process.terminate()  # there is no container while Docker fetches the image
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE_SECONDS)
+        _docker("rm", "--force", self._name)  # made at the last moment
+
+    def _end_at_once(self) -> None:
+        self._process.kill()
+        _docker("rm", "--force", self._name)
 
     def _is_over(self) -> bool:
         return self._stop.number is not None or self._process.poll() is not None
@@ -166,6 +175,12 @@ def _docker(*arguments: str) -> str:
     """What a command of Docker prints; empty where it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""
+
+
+def _mount(path: Path, seen_as: str) -> str:
+    """Docker reads this as CSV, in which a path between quotation marks may have any character."""
+    source = str(path).replace('"', '""')
+    return f'--mount=type=bind,"source={source}",target={seen_as},readonly'
 
 
 def _require_docker() -> None:
