@@ -140,9 +140,9 @@ def prometheus_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "Dockerfile").write_text(
         "FROM python:3.11-slim\n"
         "RUN apt-get update && apt-get install --yes --no-install-recommends prometheus\n"
+        "RUN install --directory --owner 65534 --group 65534 /prometheus\n"
         "USER 65534:65534\n"
-        'ENTRYPOINT ["/usr/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml", '
-        '"--storage.tsdb.path=/prometheus"]\n'
+        'ENTRYPOINT ["/usr/bin/prometheus"]\n'
     )
     docker("build", "--network", "host", "--tag", "gannet-prometheus:test", folder)
     return "gannet-prometheus:test"

@@ -22,6 +22,7 @@ from tests.docker.engine import restart_engine
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
 
 SETTINGS = """
+image = "IMAGE"
 models_dir = "models"
 [models.digits]
 versions = { latest = 2 }
@@ -38,9 +39,8 @@ def composition(
     shutil.copytree(exported, folder / "models")
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    images = {"GANNET_SERVING_IMAGE": stripped_image, "GANNET_CLIENT_IMAGE": client_image}
-    composition = Composition(folder, images)
-    composition.configure(SETTINGS)
+    composition = Composition(folder, GANNET_CLIENT_IMAGE=client_image)
+    composition.configure(SETTINGS.replace("IMAGE", stripped_image))
     composition.compose("up", "--detach", "serving")
     yield composition
     composition.compose("down", "--volumes")
@@ -69,6 +69,7 @@ def test_it_has_as_few_rights_as_possible(composition: Composition) -> None:
     assert composition.inspect(".HostConfig.CapDrop") == "[ALL]"
     assert composition.inspect(".HostConfig.SecurityOpt") == "[no-new-privileges:true]"
     assert composition.inspect(".HostConfig.PidsLimit") == "4096"
+    assert composition.inspect(".HostConfig.Init") == "true"
     assert composition.inspect(".HostConfig.Memory") == str(4 << 30)
     ports = docker("port", composition.container()).splitlines()
     assert len(ports) == 2
@@ -158,7 +159,7 @@ def test_no_call_is_lost_when_one_of_two_servers_is_killed(
 def test_prometheus_scrapes_it(composition: Composition, client: Client, prometheus_image: str) -> None:
     composition.use(GANNET_PROMETHEUS_IMAGE=prometheus_image)
     client.generate(1, seed=1)
-    composition.compose("--profile", "monitoring", "up", "--detach", "--no-deps", "prometheus")
+    composition.compose("up", "--detach", "prometheus")
     series = quote(":tensorflow:serving:request_count")
     query = f"http://127.0.0.1:{composition.prometheus_port}/api/v1/query?query={series}"
 
@@ -171,6 +172,27 @@ def test_prometheus_scrapes_it(composition: Composition, client: Client, prometh
 
     wait_for(lambda: bool(found()))
     assert any(one["metric"]["model_name"] == "digits" for one in found())
+    container = composition.compose("ps", "--quiet", "prometheus")
+    assert (
+        "volume:/prometheus"
+        in docker(
+            "inspect", "--format", "{{range .Mounts}}{{.Type}}:{{.Destination}} {{end}}", container
+        ).split()
+    )
+
+
+@pytest.mark.parametrize("service", ["serving", "serving-gpu", "ready", "prometheus"])
+def test_a_service_starts_alone(service: str, stripped_image: str, tmp_path: Path) -> None:
+    """`serving` and `serving-gpu` exclude each other: they have the same ports and name."""
+    images = {f"GANNET_{name}_IMAGE": stripped_image for name in ("CLIENT", "PROMETHEUS")}
+    composition = Composition(tmp_path, **images)
+    (tmp_path / "models" / "digits" / "1").mkdir(parents=True)
+    composition.configure(SETTINGS.replace("IMAGE", stripped_image).replace("labels", "#"))
+    try:
+        composition.compose("up", "--no-start", service)
+        assert composition.services() == {service}
+    finally:
+        composition.compose("down", "--volumes")
 
 
 def wait_for(happened: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gannet_client.contract import CARD_FILE
-from tests.docker.conftest import CONFINED, docker
+from tests.docker.conftest import CONFINED, ROOT, build, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
 
@@ -35,6 +35,21 @@ def test_a_full_volume_takes_no_half_of_a_version(exported: Path) -> None:
 def test_none_runs_as_root(client_image: str, exported: Path) -> None:
     for image in (client_image, "gannet-train:test", "gannet-export:test"):
         assert docker("image", "inspect", "--format", "{{.Config.User}}", image) == "10001:10001"
+
+
+def test_every_package_is_pinned(client_image: str, exported: Path) -> None:
+    """But for the project itself and what the base brings."""
+    pinned = set((ROOT / "constraints.txt").read_text().splitlines())
+    base = packages("python:3.11-slim")
+    for image in (client_image, build("server"), "gannet-export:test"):
+        [unpinned] = packages(image) - base - pinned
+        assert unpinned.startswith("gannet-toolkit==")
+
+
+def packages(image: str) -> set[str]:
+    """What Python finds in an image, as NAME==VERSION."""
+    code = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
+    return set(docker("run", "--rm", "--entrypoint", "python", image, "-c", code).split())
 
 
 def test_training_and_export_share_their_layers(exported: Path) -> None:
