@@ -231,8 +231,19 @@ def test_classes_of_each_image_are_told_apart(generate: Any, fake: Any, asked: A
     ]
 
 
-def test_a_killed_run_goes_on_where_it_was(
-    generate: Any, target: str, fake: Any, asked: Any, drawn: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("sent", "code", "told"), [(signal.SIGKILL, -9, b""), (signal.SIGINT, 130, b"the same command goes on")]
+)
+def test_a_run_that_ends_early_goes_on_where_it_was(
+    sent: int,
+    code: int,
+    told: bytes,
+    generate: Any,
+    target: str,
+    fake: Any,
+    asked: Any,
+    drawn: Any,
+    tmp_path: Path,
 ) -> None:
     go_on = threading.Event()
 
@@ -244,11 +255,13 @@ def test_a_killed_run_goes_on_where_it_was(
     fake.pixels = stall
     command = [sys.executable, "-c", "from gannet_client.cli import main; main()", "generate"]
     command += ["--server", target, "--model", "digits", "--seeds", "0-199", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while not (tmp_path / "seed0127.png").exists() and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(sent)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert told in error
     go_on.set()
     asked()
     code, out, _ = generate("--seeds", "0-199", "--out", tmp_path, "--json")

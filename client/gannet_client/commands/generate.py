@@ -3,6 +3,8 @@
 import json
 import os.path
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import click
 
 from gannet_client.commands.options import Connection, Target, as_json, choosing, connected
 from gannet_client.commands.order import Order, parse_shard
-from gannet_client.errors import UsageError
+from gannet_client.errors import GannetError, UsageError
 from gannet_client.seeds import parse_seeds
+from gannet_client.terminal import printable
 
 _MOST = 1_000_000
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".zip")
@@ -55,9 +58,22 @@ def generate(
     with (
         connection.client(value_range=value_range) as client,
         click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
+        _told_how_to_go_on(out),
     ):
         outcome = draw(client, wanted, out, grid, bar.update)
     click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())
+
+
+@contextmanager
+def _told_how_to_go_on(out: Path | None) -> Iterator[None]:
+    """Says that an interrupted run is not lost, where that is so."""
+    try:
+        yield
+    except (KeyboardInterrupt, GannetError) as error:
+        may_go_on = error.retryable if isinstance(error, GannetError) else True
+        if may_go_on and out is not None and os.path.isdir(out):
+            click.echo(f"gannet: not complete; the same command goes on in {printable(str(out))}", err=True)
+        raise
 
 
 def _require_targets(out: Path | None, grid: Path | None) -> None:
