@@ -3,7 +3,7 @@
 import json
 import os.path
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,20 +58,20 @@ def generate(
     with (
         connection.client(value_range=value_range) as client,
         click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
-        _told_how_to_go_on(out),
+        _told_how_to_go_on(out, lambda: bar.pos),
     ):
         outcome = draw(client, wanted, out, grid, bar.update)
     click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())
 
 
 @contextmanager
-def _told_how_to_go_on(out: Path | None) -> Iterator[None]:
-    """Says that an interrupted run is not lost, where that is so."""
+def _told_how_to_go_on(out: Path | None, written: Callable[[], int]) -> Iterator[None]:
+    """Says of a run that ended early that what is written already is not lost."""
     try:
         yield
     except (KeyboardInterrupt, GannetError) as error:
         may_go_on = error.retryable if isinstance(error, GannetError) else True
-        if may_go_on and out is not None and os.path.isdir(out):
+        if may_go_on and written() and out is not None and os.path.isdir(out):
             click.echo(f"gannet: not complete; the same command goes on in {printable(str(out))}", err=True)
         raise
 
