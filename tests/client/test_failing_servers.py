@@ -151,6 +151,22 @@ def test_the_asynchronous_client_ends_in_time_too(proxy: ToxicProxy) -> None:
     assert time.monotonic() - started < 2 * BOUND
 
 
+def test_a_call_given_up_tells_of_silence_too(proxy: ToxicProxy) -> None:
+    """As the other pieces of a request are, once the first has run out of the time that all of them share."""
+
+    async def use() -> None:
+        async with AsyncClient(proxy.target, model="digits") as client:
+            await client.generate(1)
+            proxy.mute()
+            with pytest.raises(RequestTimeout):
+                await client.generate(1, timeout=0.5)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.generate(1, timeout=600), 0.5)
+            assert len(await client.generate(64, timeout=BOUND)) == 64
+
+    asyncio.run(use())
+
+
 def test_delays_cost_time_alone(proxy: ToxicProxy, drawn: Any) -> None:
     proxy.toxin = "delay"
     with Client(proxy.target, model="digits", chunk_rows=16) as client:

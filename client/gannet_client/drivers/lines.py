@@ -46,11 +46,15 @@ class Line(Generic[ChannelT]):
     def is_silent(self, outcome: bytes | Failure | None) -> bool:
         """Whether, after this outcome, calls have run out of time in a row with nothing answered between.
 
-        A line that is new may only be slow to connect; it would never come about if it was left for that.
+        The pieces of one request share its time: the first that runs out of it has the others given up, which
+        waited as long. A line that is new may only be slow to connect; it would never come about if it was
+        left for that.
         """
-        if isinstance(outcome, Failure) and outcome.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if outcome is None:
+            self._late += self._late > 0
+        elif isinstance(outcome, Failure) and outcome.code is grpc.StatusCode.DEADLINE_EXCEEDED:
             self._late += 1
-        elif outcome is not None:
+        else:
             self._late, self._settled = 0, self._settled or isinstance(outcome, bytes)
         is_new = not self._settled and time.monotonic() - self._opened < CONNECT_SECONDS
         return self._late >= _SILENT_AFTER and not is_new
