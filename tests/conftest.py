@@ -1,5 +1,6 @@
 """What tests of all packages share."""
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,6 +12,12 @@ from gannet_client import cli
 
 hypothesis.settings.register_profile("gannet", deadline=None)  # timing decides no test
 hypothesis.settings.load_profile("gannet")
+
+
+def pytest_collection_finish() -> None:
+    """Spares the modules, TensorFlow's above all, from every collection that closing a model asks for."""
+    gc.collect()
+    gc.freeze()
 
 
 class Ended(NamedTuple):
