@@ -40,7 +40,9 @@ def require_libraries() -> None:
 
 
 class StopSignal:
-    """SIGTERM or SIGINT: the first asks for an orderly end, a second one ends the process at once.
+    """SIGTERM, SIGINT or SIGHUP: the first asks for an orderly end, a second one ends the process at once.
+
+    A terminal that is closed hangs up more than once, which hurries nothing; after `nohup` it does not count.
 
     Attributes:
         number: The signal that came; None before.
@@ -54,8 +56,9 @@ class StopSignal:
         """
         self.number: int | None = None
         self._last_words = last_words
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def wait(self) -> None:
         """Waits for the signal.
@@ -67,10 +70,11 @@ class StopSignal:
             time.sleep(_POLL_SECONDS)
 
     def _handle(self, number: int, frame: object) -> None:
-        if self.number is not None:
+        if self.number is None:
+            self.number = number
+        elif number != signal.SIGHUP:
             self._last_words()
             os._exit(128 + number)
-        self.number = number
 
 
 def run(
@@ -80,7 +84,7 @@ def run(
     settled: Callable[[], None] = lambda: None,
     ready: Callable[[str, str], None] = lambda address, rest_address: None,
 ) -> int:
-    """Serves the models of `manager` until SIGTERM or SIGINT comes and what runs then has ended.
+    """Serves the models of `manager` until SIGTERM, SIGINT or SIGHUP comes and what runs then has ended.
 
     As with TensorFlow Serving the port stays closed until every model was loaded or has failed: an open port
     means a server that is ready.
@@ -92,7 +96,7 @@ def run(
         ready: Called once the ports are open, with `HOST:PORT` of gRPC and that of REST, which may be empty.
 
     Returns:
-        The exit code: 0 after SIGTERM, 130 after SIGINT. When work is left that cannot be interrupted (a
+        The exit code: 130 after SIGINT, 0 after another signal. When work is left that cannot be interrupted (a
         model being loaded, a request beyond its grace), the process ends here instead.
 
     Raises:

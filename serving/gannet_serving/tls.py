@@ -74,9 +74,11 @@ def _require_pair(config: Any, where: str) -> None:
     chain = _certificates(config.server_cert, "server_cert", where)
     if chain[0].public_key() != key.public_key():
         raise UsageError(f"{where}: server_key is not the key of server_cert")
-    for certificate in chain:
+    if not _is_valid(chain[0]):
+        raise _invalid(chain[0], "server_cert", where)
+    for certificate in chain[1:]:  # a client may find another way to an authority that it trusts
         if not _is_valid(certificate):
-            raise _invalid(certificate, "server_cert", where)
+            _log.warning("%s: server_cert: one of the chain is %s", where, _dates(certificate))
 
 
 def _require_known(key: Any, where: str) -> None:
@@ -107,11 +109,15 @@ def _is_valid(certificate: Any) -> bool:
 
 
 def _invalid(certificate: Any, field: str, where: str) -> UsageError:
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return UsageError(
-        f"{where}: {field}: no connection would come about: the certificate is valid from "
-        f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC alone; take another one, or set the clock"
+        f"{where}: {field}: no connection would come about: the certificate is {_dates(certificate)}; "
+        "take another one, or set the clock"
     )
+
+
+def _dates(certificate: Any) -> str:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return f"valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC alone"
 
 
 def _unusable(field: str, expected: str, where: str) -> UsageError:

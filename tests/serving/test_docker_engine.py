@@ -43,7 +43,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[str], tuple[Process, int]]]:
         process.kill()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 def test_a_signal_ends_the_fetching(
     serve: Callable[[str], tuple[Process, int]], number: signal.Signals, code: int
 ) -> None:
@@ -59,6 +59,16 @@ def test_a_second_signal_ends_it_by_force(serve: Callable[[str], tuple[Process, 
     process.send(signal.SIGTERM)
     assert process.end() == (143, "")
     assert not is_running(fetching)
+
+
+def test_a_terminal_that_hangs_up_twice_hurries_nothing(
+    serve: Callable[[str], tuple[Process, int]],
+) -> None:
+    process, fetching = serve("")
+    process.send(signal.SIGHUP)
+    process.send(signal.SIGHUP)
+    assert process.end() == (0, "")
+    assert not Path(f"/proc/{fetching}").exists()
 
 
 def is_running(process: int) -> bool:

@@ -176,15 +176,23 @@ def test_a_certificate_that_no_client_accepts_today_is_told(
     with pytest.raises(UsageError, match=f"server_cert: no connection would come about: .* {alone}"):
         server_credentials(str(file))
     pair = issue("server", old)
-    file = write_config(tmp_path / "ssl", server_key=pair.key, server_cert=pair.certificate + old.certificate)
-    with pytest.raises(UsageError, match=f"server_cert: .* {alone}"):
-        server_credentials(str(file))
     fields = {"server_key": pair.key, "server_cert": pair.certificate, "client_verify": True}
     file = write_config(tmp_path / "ssl", **fields, custom_ca=old.certificate)
     with pytest.raises(UsageError, match=f"custom_ca: .* {alone}"):
         server_credentials(str(file))
     file = write_config(tmp_path / "ssl", **fields, custom_ca=old.certificate + authority.certificate)
     assert server_credentials(str(file))
+
+
+def test_an_authority_of_the_chain_that_has_expired_is_warned_of(
+    authority: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a cross-signature may be, beside which clients find another way."""
+    pair, old = issue("server", authority), issue("old authority", age=2)
+    file = write_config(tmp_path / "ssl", server_key=pair.key, server_cert=pair.certificate + old.certificate)
+    assert server_credentials(str(file))
+    [message] = caplog.messages
+    assert message.startswith(f"--ssl_config_file {file}: server_cert: one of the chain is valid from 20")
 
 
 @pytest.mark.parametrize(

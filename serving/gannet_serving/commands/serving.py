@@ -26,20 +26,20 @@ def render(settings: Path, out: Path, image: str | None) -> None:
 
     models.config, batching.config, monitoring.config and ssl.config are for the directory that the server
     sees as `config_dir`; arguments.txt has its flags, one on a line; compose.env, for `docker compose
-    --env-file`, has the image for which they are. Prints the paths of what it wrote.
+    --env-file`, has the image for which they are and who can read them. Prints the paths of what it wrote.
     """
     from gannet_client.extras import require
 
     require("serve", "pydantic", "tensorflow_serving")
     from gannet_serving.production.checks import check_models
     from gannet_serving.production.rendering import render as texts
-    from gannet_serving.production.rendering import write
     from gannet_serving.production.settings import read_settings
+    from gannet_serving.production.writing import server_user, write
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     wanted = read_settings(settings)
     chosen = image or wanted.image
-    files = texts(wanted, chosen, settings.parent)
+    files = texts(wanted, chosen, settings.parent, server_user())
     for warning in check_models(wanted, chosen, settings.parent):
         _log.warning("%s", warning)
     write(files, out)

@@ -26,13 +26,28 @@ def check_models(settings: ServingSettings, image: str, folder: Path) -> Iterato
     Raises:
         UsageError: The server would wait for a version for ever, or fail to load one.
     """
+    yield from _check_polling(settings)
     models = folder / settings.models_dir
     if not os.path.isdir(models):
         yield f"{models} is no directory here: versions, labels and warm-up are not checked"
         return
     for name, model in settings.models.items():
-        if "://" not in model.path:
+        if "://" in model.path:
+            yield (
+                f"models.{name}: {model.path} is not looked at from here; if it is not there, no port opens, "
+                "and a server that runs finds no new version of any model"
+            )
+        else:
             yield from _check(settings, image, name, model, models / (model.path or name))
+
+
+def _check_polling(settings: ServingSettings) -> Iterator[str]:
+    if settings.server.config_poll_seconds and any(model.labels for model in settings.models.values()):
+        yield (
+            "server.config_poll_seconds: a label moves only to a version that serves already, or nothing of "
+            "the file is applied: add the version, wait, move the label, then drop the old version, a "
+            "rendering each"
+        )
 
 
 def _check(settings: ServingSettings, image: str, name: str, model: Model, base_path: Path) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """A TensorFlow Serving in a container that lives as long as the command that started it."""
 
 import logging
-import os
 import secrets
 import shutil
 import signal
@@ -18,8 +17,9 @@ from gannet_client.errors import GannetError, ModelError, UsageError
 from gannet_serving.address import joined, require_free
 from gannet_serving.process import INTERRUPTED, StopSignal
 from gannet_serving.production.checks import check_models
-from gannet_serving.production.rendering import ARGUMENTS, render, write
+from gannet_serving.production.rendering import ARGUMENTS, render
 from gannet_serving.production.settings import ServingSettings
+from gannet_serving.production.writing import server_user, write
 
 PROGRAM = "/usr/bin/tensorflow_model_server"
 _CONFINED = (
@@ -28,7 +28,6 @@ _CONFINED = (
 )
 """The least that the server needs: it writes nothing, and needs no rights. Without an init it would be
 process 1, from which Linux keeps SIGTERM."""
-_NOBODY = 10001
 _GRACE_SECONDS = 10
 _PATIENCE_SECONDS = 0.5
 
@@ -53,7 +52,7 @@ def run(
     memory: str,
     ready: Callable[[str, str], None],
 ) -> int:
-    """Runs a TensorFlow Serving in Docker until SIGTERM or SIGINT comes, or it ends by itself.
+    """Runs a TensorFlow Serving in Docker until SIGTERM, SIGINT or SIGHUP comes, or it ends by itself.
 
     Args:
         models: The models directory, absolute; mounted read-only.
@@ -64,7 +63,7 @@ def run(
         ready: Called with `HOST:PORT` of gRPC, and of REST or an empty string, once every model serves.
 
     Returns:
-        The exit code: 0 after SIGTERM, 130 after SIGINT.
+        The exit code: 130 after SIGINT, 0 after another signal.
 
     Raises:
         UsageError: There is no Docker, or the ports, the models or the image cannot be used.
@@ -108,7 +107,7 @@ class _Container:
         self._process = subprocess.Popen(
             [
                 *("docker", "run", "--rm", "--name", self._name, *_CONFINED, "--memory", memory),
-                *("--user", _user(), "--entrypoint", PROGRAM),
+                *("--user", server_user(), "--entrypoint", PROGRAM),
                 *(_mount(path, seen_as) for path, seen_as in volumes.items()),
                 *self._publish(),
                 *(image, *flags),
@@ -189,8 +188,3 @@ def _require_docker() -> None:
     done = subprocess.run(["docker", "version"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UsageError(f"Docker cannot be used: {' '.join(done.stderr.split())}")
-
-
-def _user() -> str:
-    """Who calls, so that private files can be read; never root."""
-    return f"{os.getuid()}:{os.getgid()}" if os.getuid() else f"{_NOBODY}:{_NOBODY}"

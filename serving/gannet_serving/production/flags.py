@@ -29,6 +29,7 @@ _REFUSED = {
 
 _NEEDS = {
     "batching_parameters_file": "enable_batching",
+    "monitoring_config_file": "rest_api_port",
     "num_request_iterations_for_warmup": "enable_model_warmup",
     "num_tflite_interpreters_per_pool": "prefer_tflite_model",
     "num_tflite_pools": "prefer_tflite_model",

@@ -10,13 +10,16 @@ Release = tuple[int, int]
 
 
 def release_of(image: str) -> Release | None:
-    """The release that an image's tag names; None where it names none.
+    """The release that the tag of an image of TensorFlow Serving names; None where it names none.
+
+    Images of other names have numbers of their own.
 
     >>> release_of("registry.example/tensorflow/serving:2.20.0-gpu"), release_of("tensorflow/serving:latest")
     ((2, 20), None)
+    >>> release_of("bitnami/tensorflow-serving:2.18.0"), release_of("ours/gan-serving:1.4")
+    ((2, 18), None)
     """
-    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    found = re.match(r"(\d+)\.(\d+)(?!\d)", tag)
+    found = re.search(r"tensorflow[/-]serving:(\d+)\.(\d+)(?!\d)", image)
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -1,17 +1,13 @@
 """The files of a TensorFlow Serving, from its settings."""
 
-import os
 import re
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from gannet_client.errors import UsageError
-from gannet_client.files import write_file
 from gannet_serving.production.arguments import (
     BATCHING_CONFIG,
     MODELS_CONFIG,
@@ -26,18 +22,21 @@ from gannet_serving.tls import require_usable
 
 ARGUMENTS, ENVIRONMENT = "arguments.txt", "compose.env"
 FILES = (MODELS_CONFIG, BATCHING_CONFIG, MONITORING_CONFIG, SSL_CONFIG, ARGUMENTS, ENVIRONMENT)
-"""All that may be written; what the settings do not ask for is removed."""
+"""All that there may be."""
+NOBODY = 10001
+"""Who runs a server in a container for root: the user of the project's own images, and the group."""
 _MAX_PEM_BYTES = 1 << 20
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
 
-def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str]:
+def render(settings: ServingSettings, image: str, folder: Path, user: str = "") -> dict[str, str]:
     """The text of every file, by name.
 
     Args:
         settings: What the server is to do.
         image: Whose server it is.
         folder: To which the files of TLS are relative.
+        user: Who is to run the server, as UID:GID, where there is a key that nobody else may read.
 
     Raises:
         UsageError: The server does not know a flag or would ignore it, TLS cannot work, or the image's name
@@ -61,7 +60,7 @@ def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str
     files = {
         MODELS_CONFIG: _models_config(settings),
         ARGUMENTS: _lines(arguments(settings, image)),
-        ENVIRONMENT: _environment(image),
+        ENVIRONMENT: _environment(image, user if settings.tls else ""),
     }
     if settings.batching:
         files[BATCHING_CONFIG] = _text(_batching_config(settings))
@@ -75,51 +74,11 @@ def render(settings: ServingSettings, image: str, folder: Path) -> dict[str, str
     return files
 
 
-def write(files: Mapping[str, str], directory: Path) -> None:
-    """Writes rendered files, each as a whole, and removes those of before that are not among them.
-
-    Whatever the umask, every user can read what is written, the server's among them; the file with the
-    private key is readable by its owner alone. A directory that is there stays as private as it is.
-
-    Raises:
-        UsageError: The directory cannot be written.
-    """
-    _make(directory)
-    for name in FILES:
-        path = directory / name
-        if name in files:
-            mode = 0o600 if name == SSL_CONFIG else 0o644
-            write_file(path, partial(_write_text, text=files[name], mode=mode), "configuration", mode=mode)
-        else:
-            _remove(path)
-
-
-def _make(directory: Path) -> None:
-    try:
-        if not directory.is_dir():
-            directory.mkdir(parents=True)
-            directory.chmod(0o755)
-    except OSError as error:
-        raise UsageError(f"cannot make the directory {directory}: {error.strerror}") from None
-
-
-def _write_text(file: BinaryIO, text: str, mode: int) -> None:
-    os.fchmod(file.fileno(), mode)
-    file.write(text.encode())
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot remove {path}: {error.strerror}") from None
-
-
-def _environment(image: str) -> str:
-    """For `docker compose --env-file`: the image for which the flags are."""
+def _environment(image: str, user: str) -> str:
+    """For `docker compose --env-file`: the image for which the flags are, and who can read the key."""
     if not _IMAGE.fullmatch(image):
         raise UsageError(f"image: expected a name such as {DEFAULT_IMAGE}, received {image!r}")
-    return f"GANNET_SERVING_IMAGE={image}\n"
+    return f"GANNET_SERVING_IMAGE={image}\n" + (f"GANNET_USER={user}\n" if user else "")
 
 
 def _models_config(settings: ServingSettings) -> str:

@@ -29,6 +29,7 @@ Version = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[int, Field(ge=1, le=_MANY)]
 Whole = Annotated[int, Field(ge=0, le=_MANY)]
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_BUCKET = re.compile(r"gs://[^/\s]+/\S")
 _MAX_FILE_BYTES = 1 << 20
 
 
@@ -55,7 +56,7 @@ class Model(_Table):
     """One model; its name is that of the table."""
 
     path: str = Field(
-        default="", description="Below the models directory, or a URI such as gs://; by default the name."
+        default="", description="Below the models directory, or gs://BUCKET/...; by default the name."
     )
     versions: Literal["latest", "all"] | Latest | list[Version] = Field(
         default="latest", description='"latest", { latest = 2 }, "all", or a list of numbers.'
@@ -78,9 +79,21 @@ class Model(_Table):
     @field_validator("path")
     @classmethod
     def _stay_below(cls, path: str) -> str:
-        if "://" not in path and (path.startswith("/") or ".." in path.split("/")):
-            raise ValueError(f"expected a path below the models directory or a URI, received {path!r}")
+        if path.startswith("/") or ".." in path.split("/") or ("://" in path and not _BUCKET.match(path)):
+            raise ValueError(
+                f"expected a path below the models directory, or gs://BUCKET/..., received {path!r}; "
+                "TensorFlow Serving's image reads no other places"
+            )
         return path
+
+    @field_validator("versions", mode="before")
+    @classmethod
+    def _check_versions(cls, versions: Any) -> Any:
+        if not isinstance(versions, dict | list) and versions not in ("latest", "all"):
+            raise ValueError(
+                f'expected "latest", {{ latest = 2 }}, "all", or a list of numbers, received {versions!r}'
+            )
+        return versions
 
     @field_validator("labels")
     @classmethod

@@ -14,6 +14,7 @@ from tests.serving.production.commands import examine, findings
 
 def break_nothing(models: Path) -> None:
     (models / ".lock").touch()
+    (models / "lost+found").mkdir(0o700)
     (models / "gen" / ".staging-1").mkdir()
     (models / "gen" / "labels.json").write_text('{"stable": 2}')
 
@@ -67,6 +68,14 @@ def link_to_another_directory(models: Path) -> None:
     (models / "gen" / "2").rename(models.parent / "elsewhere")
     (models / "gen" / "2").symlink_to("../../elsewhere")
     (models / "same").symlink_to("gen")
+
+
+def link_in_a_circle(models: Path) -> None:
+    (models / "gen" / "3").symlink_to("3")
+
+
+def write_bottomless_labels(models: Path) -> None:
+    (models / "gen" / "labels.json").write_text("[" * 100_000)
 
 
 def publish_a_file(models: Path) -> None:
@@ -131,6 +140,17 @@ def hide_a_file(models: Path) -> None:
         (
             link_to_another_directory,
             2 * [("warning", "leads out of $models, and a server in a container sees nothing else")],
+        ),
+        (link_in_a_circle, [("error", "cannot be read: Too many levels of symbolic links")]),
+        (
+            write_bottomless_labels,
+            [
+                (
+                    "error",
+                    "cannot be read: RecursionError('maximum recursion depth exceeded while decoding a JSON "
+                    "array from a unicode string')",
+                )
+            ],
         ),
         (publish_a_file, [("error", "cannot be read: Not a directory")]),
         (

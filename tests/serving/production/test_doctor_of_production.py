@@ -1,5 +1,6 @@
 """`gannet doctor`: what it finds in configurations and running servers."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ def test_settings_that_differ_from_those_of_compose(models: Path) -> None:
             'the files of docker/ expect 8500, 8501, "/models"',
         )
     ]
+    models.rename(models.parent / "artifacts")
+    file.write_text("models_dir = './artifacts/'\n[models.gen]")
+    assert findings(file) == [
+        ("warning", 'models_dir is "artifacts"; the files of docker/ expect "models"'),
+    ]
 
 
 def test_the_files_of_docker_expect_the_defaults() -> None:
@@ -55,7 +61,6 @@ def test_rendered_files_that_no_container_can_read(models: Path) -> None:
     file.write_text("[models.gen]")
     rendered = CliRunner().invoke(serving, ["render", str(file), "--out", str(config)])
     assert rendered.exit_code == 0, rendered.exception
-    (config / "ssl.config").touch(0o600)
     assert findings(file) == findings(config) == []
     config.chmod(0o700)
     hidden = "is not readable by all, and a server in a container is another user"
@@ -63,6 +68,33 @@ def test_rendered_files_that_no_container_can_read(models: Path) -> None:
     config.chmod(0o755)
     (config / "models.config").chmod(0o640)
     assert findings(file) == findings(config) == [("warning", f"models.config {hidden}")]
+
+
+def test_settings_that_are_newer_than_what_was_rendered(models: Path) -> None:
+    file, config = models.parent / "serving.toml", models.parent / "config"
+    settings = "[models.gen]\n[tls]\nkey = 'server.key'\ncertificate = 'server.pem'\n"
+    file.write_text(settings)
+    write_pems(models.parent)
+    CliRunner().invoke(serving, ["render", str(file), "--out", str(config)])
+    assert findings(file) == []
+    file.write_text(f"image = 'tensorflow/serving:2.19.1'\nbatching = false\n{settings}")
+    write_pems(models.parent)
+    others = "batching.config, ssl.config, arguments.txt, compose.env"
+    assert findings(file) == [("warning", f"not what {file} asks for: {others}")]
+
+
+def test_a_key_that_the_server_cannot_read(models: Path) -> None:
+    config = models.parent / "config"
+    config.mkdir()
+    for name in ("arguments.txt", "compose.env"):
+        (config / name).touch()
+    (config / "ssl.config").touch(0o600)
+    (config / "compose.env").write_text("GANNET_USER=4711:1\n")
+    us = f"{os.getuid()}:{os.getgid()}"
+    what = f"ssl.config belongs to {us}, and compose.env runs the server as 4711:1"
+    assert findings(config) == [("error", what)]
+    (config / "compose.env").write_text(f"GANNET_USER={us}\n")
+    assert findings(config) == []
 
 
 def test_a_directory_that_is_called_like_the_rendered_one(models: Path) -> None:

@@ -1,6 +1,8 @@
 """`gannet serving render`: what it refuses, what it writes, and that a server reads it."""
 
 import os
+import resource
+import signal
 import socket
 import stat
 import tomllib
@@ -87,6 +89,15 @@ def test_compose_runs_the_image_that_was_checked(render: Render, folder: Path) -
     assert file.read_text() == "GANNET_SERVING_IMAGE=here:5000/serving:2.20.0-gpu\n"
 
 
+def test_compose_runs_the_server_as_who_can_read_its_key(render: Render, folder: Path) -> None:
+    write_pems(folder)
+    assert render(TestTls.SETTINGS).exit_code == 0
+    key = (folder / "config" / "ssl.config").stat()
+    _, user = (folder / "config" / "compose.env").read_text().splitlines()
+    assert user == f"GANNET_USER={key.st_uid}:{key.st_gid}"
+    assert key.st_uid == (os.getuid() or 10001)
+
+
 def test_every_user_can_read_what_a_careful_one_writes(render: Render, folder: Path) -> None:
     write_pems(folder)
     before = os.umask(0o077)
@@ -103,7 +114,23 @@ def test_every_user_can_read_what_a_careful_one_writes(render: Render, folder: P
 def test_a_directory_that_cannot_be(render: Render, folder: Path) -> None:
     out = folder / "serving.toml" / "config"
     message = str(render("[models.gen]", "--out", str(out)).exception)
-    assert message == f"cannot make the directory {out}: Not a directory"
+    assert message == f"cannot write the configuration into {out}: Not a directory"
+
+
+def test_where_the_disk_is_full_all_stands_as_it_was(render: Render, folder: Path) -> None:
+    assert render("[models.gen]").exit_code == 0
+    before = {path: path.read_bytes() for path in (folder / "config").iterdir()}
+    labels = "".join(f"label-{number} = 2\n" for number in range(1000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # the arguments fit, the models do not
+    try:
+        result = render(f"batching = false\n[models.gen]\n[models.gen.labels]\n{labels}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert str(result.exception) == f"cannot write the configuration into {folder / 'config'}: File too large"
+    assert {path: path.read_bytes() for path in (folder / "config").iterdir()} == before
 
 
 def test_rest_can_be_left_out(render: Render, folder: Path) -> None:

@@ -31,6 +31,13 @@ def test_an_older_server_is_warned_of(render: Render, folder: Path, caplog: pyte
             ],
         ),
         (
+            "path = 'gs://bucket/gen'",
+            [
+                "models.gen: gs://bucket/gen is not looked at from here; if it is not there, no port opens, "
+                "and a server that runs finds no new version of any model"
+            ],
+        ),
+        (
             "labels = { stable = 2 }",
             [
                 "models.gen: label stable names version 2, which newer versions push out; list the versions: "
@@ -51,6 +58,19 @@ def test_what_works_today_and_may_not_tomorrow(
 ) -> None:
     assert render(f"[models.gen]\n{model}").exit_code == 0
     assert caplog.messages == [warning.replace("$here", str(folder)) for warning in expected]
+
+
+def test_labels_move_slowly_where_the_configuration_is_polled(
+    render: Render, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = "[models.gen]\nversions = [1, 2]\n"
+    assert render(f"{model}[server]\nconfig_poll_seconds = 1").exit_code == 0
+    assert not caplog.messages
+    assert render(f"{model}labels = {{ stable = 1 }}\n[server]\nconfig_poll_seconds = 1").exit_code == 0
+    [warning] = caplog.messages
+    assert warning.startswith(
+        "server.config_poll_seconds: a label moves only to a version that serves already"
+    )
 
 
 def test_models_that_are_elsewhere_are_not_looked_at(

@@ -22,7 +22,7 @@ def in_models(directory: Path) -> Iterator[Finding]:
 
 
 def _in_directory(directory: Path) -> Iterator[Finding]:
-    entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+    entries = sorted(entry for entry in directory.iterdir() if not _is_of_the_system(entry.name))
     if find_versions(directory):
         yield Finding(
             "error",
@@ -40,6 +40,10 @@ def _in_directory(directory: Path) -> Iterator[Finding]:
         yield from readable(model, _in_model(model))
 
 
+def _is_of_the_system(name: str) -> bool:
+    return name.startswith(".") or name == "lost+found"
+
+
 def _in_model(model: Path) -> Iterator[Finding]:
     versions = find_versions(model)
     if not versions:
@@ -54,13 +58,17 @@ def _in_model(model: Path) -> Iterator[Finding]:
 
 
 def _in_link(path: Path, directory: Path) -> Iterator[Finding]:
-    if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
+    if path.is_symlink() and not _real(path).is_relative_to(_real(directory)):
         yield Finding(
             "warning",
             str(path),
             f"leads out of {directory}, and a server in a container sees nothing else",
             "put the files themselves there, by gannet export or by copying",
         )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve fails where links go round in a circle
 
 
 def _in_version(version: Path) -> Iterator[Finding]:
@@ -123,7 +131,7 @@ def _in_labels(file: Path, versions: dict[int, Path]) -> Iterator[Finding]:
         with file.open("rb") as opened:
             labels = json.loads(opened.read(_MAX_LABELS_BYTES))
         lost = {label: number for label, number in labels.items() if number not in versions}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         yield Finding("error", str(file), f"cannot be read: {error!r:.200}", "write it again")
         return
     for label, number in lost.items():

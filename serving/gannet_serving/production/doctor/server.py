@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gannet_client.commands.options import Connection
 from gannet_client.contract import CARD
 from gannet_client.errors import GannetError
-from gannet_client.schema import AVAILABLE
+from gannet_client.schema import AVAILABLE, VersionStatus
 from gannet_serving.production.doctor.finding import Finding
 
 
@@ -19,11 +19,11 @@ def in_server(connection: Connection) -> Iterator[Finding]:
     with connection.client() as client:
         try:
             states = client.status()
+            serving = max((state.version for state in states if state.state == AVAILABLE), default=-1)
             for state in states:
                 if state.code != "OK":
-                    cure = "read the server's log; a version that failed must come under a new number"
-                    yield Finding("error", place, f"{state}", cure)
-            if not any(state.state == AVAILABLE for state in states):
+                    yield _failed(place, state, is_past=state.version < serving)
+            if serving < 0:
                 seen = ", ".join(map(str, states)) or "none"
                 yield Finding("error", place, f"no version serves: {seen}", "wait, or read the server's log")
             elif CARD not in client.metadata():
@@ -32,3 +32,9 @@ def in_server(connection: Connection) -> Iterator[Finding]:
         except GannetError as error:
             cure = "check the address, the name, the certificates and the configuration of the server"
             yield Finding("error", place, str(error), cure)
+
+
+def _failed(place: str, state: VersionStatus, *, is_past: bool) -> Finding:
+    """A server tells of a version that failed until it ends, even when a newer one serves."""
+    cure = "read the server's log; a version that failed must come under a new number"
+    return Finding("warning" if is_past else "error", place, f"{state}", cure)
