@@ -96,8 +96,8 @@ def run(
         ready: Called once the ports are open, with `HOST:PORT` of gRPC and that of REST, which may be empty.
 
     Returns:
-        The exit code: 130 after SIGINT, 0 after another signal. When work is left that cannot be interrupted (a
-        model being loaded, a request beyond its grace), the process ends here instead.
+        The exit code: 130 after SIGINT, 0 after another signal. When work is left that cannot be interrupted
+        (a model being loaded, a request beyond its grace), the process ends here instead.
 
     Raises:
         UsageError: The port cannot be opened, or the configuration of the models is refused.
