@@ -82,7 +82,7 @@ def test_it_ends_with_the_bytes_of_a_run_that_was_never_killed(tmp_path: Path) -
     assert code == -signal.SIGKILL, error
     assert "step-00000010.weights.h5" <= max(checkpoints(out)) < "step-00000120"
 
-    code, error = ended(start(out, signal.SIGTERM))
+    code, error = ended(start(out, signal.SIGHUP))
     assert code == 130, error
     assert "resuming" in error
     told = re.search(r"stopped at step (\d+); the same command continues$", error, re.MULTILINE)

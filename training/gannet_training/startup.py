@@ -22,6 +22,16 @@ def start_log() -> None:
     logging.getLogger("gannet_export").setLevel(logging.INFO)
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM end the program as Ctrl-C does: what can be kept is kept, what is half done is removed."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end the program as Ctrl-C does.
+
+    What can be kept is kept, what is half done is removed. After `nohup` SIGHUP does not count.
+    """
+    for number in ending_signals():
+        signal.signal(number, signal.default_int_handler)
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What asks a program to end, beside Ctrl-C: SIGTERM, and a closed terminal unless that is ignored."""
+    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGHUP] if hangs_up else [signal.SIGTERM]

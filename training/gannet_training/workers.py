@@ -18,6 +18,7 @@ import tensorflow as tf
 from gannet_client.errors import GannetError, UsageError
 from gannet_training.cluster import Task, require_cluster
 from gannet_training.rendezvous import differences, unequal
+from gannet_training.startup import ending_signals
 
 _PROBE_SECONDS = 2.0
 _LOSSES = (
@@ -167,7 +168,7 @@ class Workers:
 
     @contextlib.contextmanager
     def stopping(self) -> Iterator[keras.callbacks.Callback]:
-        """Let Ctrl-C or SIGTERM in one process stop all of them after the same step.
+        """Let Ctrl-C, SIGTERM or SIGHUP in one process stop all of them after the same step.
 
         After the last step of an epoch, that is when the epoch was judged. A second signal does not wait.
 
@@ -209,7 +210,8 @@ class _StopTogether(keras.callbacks.Callback):
         if threading.current_thread() is not threading.main_thread():
             yield  # Python gives signals to its main thread alone
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        asking = (signal.SIGINT, *ending_signals())
+        before = {number: signal.signal(number, self._ask) for number in asking}
         try:
             yield
         finally:
@@ -218,8 +220,10 @@ class _StopTogether(keras.callbacks.Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        # Whoever asks twice does not want to wait for anything, above all not for other processes.
-        signal.signal(number, signal.default_int_handler if self._workers.is_alone else signal.SIG_DFL)
+        # Whoever asks twice does not want to wait for anything, above all not for other processes; but a
+        # terminal that is closed hangs up more than once.
+        if number != signal.SIGHUP:
+            signal.signal(number, signal.default_int_handler if self._workers.is_alone else signal.SIG_DFL)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, object] | None = None) -> None:
         is_last = batch + 1 == self.params["steps"] or self.model.stop_training

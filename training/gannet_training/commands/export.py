@@ -117,9 +117,9 @@ def _open(run: Path, checkpoint: str) -> "Run":
 
 
 def _start() -> None:
-    from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
+    from gannet_training.startup import start_log, start_tensorflow, stop_on_signals
 
-    stop_on_sigterm()
+    stop_on_signals()
     start_log()
     start_tensorflow()
 

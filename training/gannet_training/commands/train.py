@@ -100,9 +100,9 @@ def train(
 
     @functools.cache
     def devices() -> Any:
-        from gannet_training.startup import start_log, start_tensorflow, stop_on_sigterm
+        from gannet_training.startup import start_log, start_tensorflow, stop_on_signals
 
-        stop_on_sigterm()
+        stop_on_signals()
         start_log()
         start_tensorflow()
         if dry_run:
