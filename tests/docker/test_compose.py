@@ -1,6 +1,7 @@
 """The compose file: from nothing to images and down again, and what becomes of it meanwhile."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -16,7 +17,7 @@ from PIL import Image
 
 from gannet_client import Client
 from tests.docker.composition import Composition
-from tests.docker.conftest import docker
+from tests.docker.conftest import ROOT, docker
 from tests.docker.engine import restart_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
@@ -193,6 +194,17 @@ def test_a_service_starts_alone(service: str, stripped_image: str, tmp_path: Pat
         assert composition.services() == {service}
     finally:
         composition.compose("down", "--volumes")
+
+
+def test_both_servers_mount_the_same_files(tmp_path: Path) -> None:
+    composition = Composition(tmp_path, GANNET_MODELS="", GANNET_CONFIG="")  # what is empty has its default
+    composition.configure('image = "any"\n[models.digits]')
+    described = composition.compose("--profile", "gpu", "config")
+    folders = [f"{ROOT}/models:/models:ro", f"{ROOT}/config:/config:ro"]
+    scripts = [f"{ROOT}/docker/{name}:/gannet/{name}:ro" for name in ("start", "healthcheck")]
+    for service in ("serving", "serving-gpu"):
+        [section] = re.findall(rf"^  {service}:\n((?: {{4}}.*\n)+)", described, re.M)
+        assert re.findall(r"(?<=- )/.*:ro$", section, re.M) == [*folders, *scripts]
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
