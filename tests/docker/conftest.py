@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SOURCES = ("client", "docker", "export", "serving", "training")
+FILES = ("constraints.txt", "LICENSE", "pyproject.toml", "README.md", ".dockerignore")
 CONFINED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "2g"]
 
 
@@ -68,12 +71,19 @@ class Container:
         docker("rm", "--force", "--volumes", self.id)
 
 
-def build(target: str) -> str:
+def clone(folder: Path) -> None:
+    """Copies what the images are built from."""
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, folder / name)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
+
+
+def build(target: str, tree: Path = ROOT, tag: str = "test") -> str:
     """Builds one of the project's images."""
-    tag = f"gannet-{target}:test"
-    file = ROOT / "docker" / "Dockerfile"
-    docker("build", "--network", "host", "--file", file, "--target", target, "--tag", tag, ROOT)
-    return tag
+    name, file = f"gannet-{target}:{tag}", tree / "docker" / "Dockerfile"
+    docker("build", "--network", "host", "--file", file, "--target", target, "--tag", name, tree)
+    return name
 
 
 @pytest.fixture(scope="session")

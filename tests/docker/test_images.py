@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gannet_client.contract import CARD_FILE
-from tests.docker.conftest import CONFINED, ROOT, build, docker
+from tests.docker.conftest import CONFINED, ROOT, build, clone, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
 
@@ -35,6 +35,15 @@ def test_a_full_volume_takes_no_half_of_a_version(exported: Path) -> None:
 def test_none_runs_as_root(client_image: str, exported: Path) -> None:
     for image in (client_image, "gannet-train:test", "gannet-export:test"):
         assert docker("image", "inspect", "--format", "{{.Config.User}}", image) == "10001:10001"
+
+
+def test_a_private_clone_makes_an_image_for_every_user(tmp_path: Path) -> None:
+    """As under umask 077; the other files reach no image as they are."""
+    clone(tmp_path)
+    for file in (tmp_path / "docker").iterdir():
+        file.chmod(file.stat().st_mode & 0o700)
+    image = build("server", tmp_path, "private")
+    assert "TensorFlow Library" in docker("run", "--rm", "--user", "4321:4321", image, "--version")
 
 
 def test_every_package_is_pinned(client_image: str, exported: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 from gannet_client import Client
 from tests.certificates import issue
 from tests.docker.composition import Composition
-from tests.docker.conftest import ROOT, docker
+from tests.docker.conftest import ROOT, clone, docker
 from tests.serving.processes import PROGRAMS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
@@ -25,8 +24,8 @@ BLOCKS = {
     for title, section in re.findall(r"^## (.*?)$(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
     for number, commands in enumerate(re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S))
 }
-SOURCES = ("client", "docker", "export", "serving", "training")
-FILES = ("constraints.txt", "LICENSE", "pyproject.toml", "README.md", ".dockerignore")
+IMAGES = ("client", "train", "export", "serving")
+"""Tagged as the test's own, since somebody may use theirs on this machine."""
 
 
 class Runbook:
@@ -65,16 +64,14 @@ class Runbook:
 def runbook(
     stripped_image: str, prometheus_image: str, exported: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Runbook]:
-    clone = tmp_path_factory.mktemp("clone")
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, clone / name)
-    for name in FILES:
-        shutil.copy(ROOT / name, clone / name)
+    folder = tmp_path_factory.mktemp("clone")
+    clone(folder)
     composition = Composition(
-        clone,
-        PATH=f"{_with_gannet(clone / 'bin')}:{os.environ['PATH']}",
+        folder,
+        PATH=f"{_with_gannet(folder / 'bin')}:{os.environ['PATH']}",
         GANNET_MODELS="",  # what is empty has its default
         GANNET_CONFIG="",
+        GANNET_CLIENT_IMAGE="gannet-client:runbook",
         GANNET_PROMETHEUS_IMAGE=prometheus_image,
     )
     substitutes = {
@@ -84,6 +81,7 @@ def runbook(
         "NAME:8500": f"localhost:{composition.port}",
         "docker compose": "docker-compose",
         "docker build": "docker build --network host",
+        **{f"--tag gannet-{image}": f"--tag gannet-{image}:runbook" for image in IMAGES},
         "gannet bench": "gannet bench --seconds 0.1 --rows 1 --concurrency 1,2",
     }
     yield Runbook(composition, substitutes)
