@@ -18,7 +18,7 @@ from PIL import Image
 from gannet_client import Client
 from tests.docker.composition import Composition
 from tests.docker.conftest import ROOT, docker
-from tests.docker.engine import restart_engine
+from tests.docker.engine import restart_engine, restarts_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]  # the first build brings TensorFlow
 
@@ -131,6 +131,7 @@ def test_a_killed_server_comes_back_with_its_models_and_labels(
     assert (client.generate(3, seed=5, version_label="stable").array == before).all()
 
 
+@restarts_engine
 def test_the_restart_of_the_engine_brings_it_back(composition: Composition, client: Client) -> None:
     before = client.generate(3, seed=5, version_label="stable").array
     restart_engine()
