@@ -113,6 +113,11 @@ def test_a_running_server(served: Any) -> None:
     ]
 
 
+def test_a_version_that_failed_and_would_keep_the_server_from_its_next_start(served: Any) -> None:
+    told = examine("--server", served.address, "--model", "broken").stdout.splitlines()
+    assert any("version 1" in line and "; move it out of the models directory" in line for line in told), told
+
+
 def test_a_running_server_with_tls(saved_models: Any, tmp_path: Path) -> None:
     saved_models.write_gen(tmp_path / "models" / "gen" / "1")
     authority, file = write_pems(tmp_path), tmp_path / "serving.toml"

@@ -37,4 +37,7 @@ def in_server(connection: Connection) -> Iterator[Finding]:
 def _failed(place: str, state: VersionStatus, *, is_past: bool) -> Finding:
     """A server tells of a version that failed until it ends, even when a newer one serves."""
     cure = "read the server's log; a version that failed must come under a new number"
-    return Finding("warning" if is_past else "error", place, f"{state}", cure)
+    if is_past:
+        return Finding("warning", place, f"{state}", cure)
+    at_once = "move it out of the models directory, as TensorFlow Serving does not start again with it"
+    return Finding("error", place, f"{state}", f"{at_once}; {cure}")
