@@ -151,7 +151,6 @@ def test_tls(runbook: Runbook) -> None:
     for name, text in pems.items():
         (runbook.clone / name).write_text(text)
     runbook.follow("TLS")
-    runbook.composition.use(GANNET_USER=f"{os.getuid()}:{os.getgid()}")  # the page asks to keep it
 
 
 def test_stop_restart_backup(runbook: Runbook) -> None:
