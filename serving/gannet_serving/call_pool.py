@@ -5,6 +5,7 @@ This is the only file that knows what the server of grpcio hands to its pool, an
 
 import atexit
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -12,11 +13,16 @@ from queue import SimpleQueue
 from threading import Event, Thread, current_thread, get_ident
 from typing import Any
 
+from gannet_client.errors import GannetError
+
 SPARE_THREADS = 32
 """Beyond those that compute: for refusals, health, status, and messages that are still on their way."""
 _LOOK_SECONDS = 0.25
+_AGAIN_SECONDS = 1.0
 _PATIENCE = 4
 """The looks that a message may take: not seconds, for when this process is too busy, callers are not late."""
+_FEW_THREADS = "the system allows no more than %d threads for calls; trying again later"
+_NO_THREAD = "the system allows no thread for calls; raise its limit (ulimit -u, or Docker's --pids-limit)"
 
 _log = logging.getLogger(__name__)
 _Work = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -31,24 +37,33 @@ class CallPool:
     of those cannot stand before it.
 
     An executor of the standard library would raise into grpcio's loop, and so end it, where the system
-    allows no further thread; here, those that there are do the work.
+    allows no further thread; here, those that there are do the work, and another one is tried later.
     """
 
     def __init__(self, calls: int) -> None:
-        """Creates threads as they are needed.
+        """Starts one thread; the others come as they are needed.
 
         Args:
             calls: How many calls may be computed at once.
+
+        Raises:
+            GannetError: The system allows not even that one.
         """
         self._most = calls + SPARE_THREADS
         self._threads: list[Thread] = []
-        self._idle: deque[None] = deque()  # changed in single steps, which is cheaper than a lock
+        self._again_at = 0.0
+        self._unfinished: deque[None] = deque()  # changed in single steps, which is cheaper than a lock
         self._waiting: deque[_Work] = deque()
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._numbers = count()
         self._receiving: dict[int, tuple[int, tuple[Any, ...]]] = {}
         self._ended = Event()
-        Thread(target=self._watch, name="rpc-watch", daemon=True).start()
+        try:
+            self._start_thread()
+            Thread(target=self._watch, name="rpc-watch", daemon=True).start()
+        except RuntimeError:
+            self.shutdown()
+            raise GannetError(_NO_THREAD) from None
         atexit.register(_end, self._wake, self._threads)
 
     def submit(self, work: Callable[..., Any], /, *args: Any) -> None:
@@ -57,9 +72,8 @@ class CallPool:
         For one thread at a time, which is how grpcio calls it.
         """
         self._waiting.append((work, args))
-        try:
-            self._idle.pop()
-        except IndexError:
+        self._unfinished.append(None)
+        if len(self._threads) < min(len(self._unfinished), self._most):
             self._add_thread()
         self._wake.put(True)
 
@@ -73,24 +87,31 @@ class CallPool:
         self._wake.put(False)
 
     def _add_thread(self) -> None:
-        number = len(self._threads)
-        if number == self._most:
+        now = time.monotonic()
+        if now < self._again_at:
             return
-        thread = Thread(target=self._work, name=f"rpc_{number}", daemon=True)
+        try:
+            self._start_thread()
+        except RuntimeError:
+            if not self._again_at:
+                _log.warning(_FEW_THREADS, len(self._threads))
+            self._again_at = now + _AGAIN_SECONDS
+        else:
+            self._again_at = 0.0
+
+    def _start_thread(self) -> None:
+        thread = Thread(target=self._work, name=f"rpc_{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         try:
             thread.start()
         except RuntimeError:
             self._threads.remove(thread)
-            if not number:
-                raise
-            self._most = number
-            _log.warning("the system allows no more than %d threads for calls", number)
+            raise
 
     def _work(self) -> None:
         while self._wake.get():
             self._run(*self._waiting.pop())
-            self._idle.append(None)
+            self._unfinished.pop()
         self._wake.put(False)
         self._threads.remove(current_thread())
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gannet_client.errors import GannetError
 from gannet_serving.call_pool import SPARE_THREADS, CallPool
 
 MOST = SPARE_THREADS + 1
@@ -89,24 +91,39 @@ def test_a_call_that_fails_costs_no_thread(
     assert "a call failed" in caplog.text
 
 
+def refuse(thread: Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_system_that_allows_few_threads(
     pool: CallPool, held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool.submit(held)
-    held.threads(1)
-
-    def refuse(thread: Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(Thread, "start", refuse)
-    done = SimpleQueue[str]()
-    pool.submit(done.put, "late")
-    pool.submit(done.put, "later")
-    held.let_go(1)
-    assert {done.get(timeout=60), done.get(timeout=60)} == {"late", "later"}
+    done = SimpleQueue[int]()
+    with monkeypatch.context() as limit:
+        limit.setattr(Thread, "start", refuse)
+        pool.submit(held)
+        for number in range(MOST):
+            pool.submit(done.put, number)
+        (only,) = held.threads(1)
+        held.let_go(1)
+        assert {done.get(timeout=60) for _ in range(MOST)} == set(range(MOST))
+        pool.submit(held)
+        assert held.threads(1) == {only}
+    while done.empty():  # until the pool tries again
+        pool.submit(done.put, 0)
+        time.sleep(0.01)
+    for _ in range(MOST - 1):
+        pool.submit(held)
+    assert len(held.threads(MOST - 1) | {only}) == MOST
     assert [record.message for record in caplog.records] == [
-        "the system allows no more than 1 threads for calls"
+        "the system allows no more than 1 threads for calls; trying again later"
     ]
+
+
+def test_a_system_that_allows_no_thread_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Thread, "start", refuse)
+    with pytest.raises(GannetError, match="the system allows no thread for calls; raise its limit"):
+        CallPool(1)
 
 
 def test_a_process_ends_that_never_closed_its_server(saved_models: Any, tmp_path: Path) -> None:
