@@ -1,10 +1,12 @@
 """Connections that nobody answers on, without a word of it: they are given up, or left for new ones."""
 
 import asyncio
+import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,26 @@ def test_the_asynchronous_client_leaves_it_too(proxy: ToxicProxy) -> None:
                 assert (await patient.generate(64, timeout=BOUND)).attempts >= 3
 
     asyncio.run(use())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone can end such a connection")
+def test_what_nothing_acknowledges_ends_though_other_servers_answer(target: str) -> None:
+    port = int(target.rpartition(":")[2])
+    with Client(f"dns:///localhost:{port}", model="digits") as client:
+        client.status()
+        assert patience_with(port) == {20_000}
+
+
+def patience_with(port: int) -> set[int]:
+    """The milliseconds that this process' connections to a port may pass without an acknowledgement."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the directory itself is among them, and closed by now
+            if entry.readlink().name.startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as one:
+                    if one.family != socket.AF_UNIX and one.getpeername()[1] == port:
+                        found.add(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
 
 
 def test_a_connection_that_is_slow_to_come_is_waited_for(proxy: ToxicProxy) -> None:

@@ -32,6 +32,11 @@ def channel_options(settings: Settings, target: str) -> Options:
         ("grpc.min_reconnect_backoff_ms", CONNECT_SECONDS * 1000),
         # A name may stand for several servers; each gets its turn.
         ("grpc.service_config", _ROUND_ROBIN),
+        # One of them that is silent is hidden by the answers of the others. Where there are pings, gRPC has
+        # Linux end a connection on which nothing is acknowledged for so long (TCP_USER_TIMEOUT). More than
+        # one ping in five minutes is what servers by default end a connection for.
+        ("grpc.keepalive_time_ms", 310_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
         # Attempts are made here, where the deadline and the other endpoints are known.
         ("grpc.enable_retries", 0),
         # No proxy can reach this machine's loopback interface, whatever `http_proxy` says.

@@ -65,7 +65,8 @@ class Lines(Generic[ChannelT]):
 
     A connection that a network drops without a word is noticed by nobody but those who wait for answers. So
     the second call in a row that ran out of time leaves the line: the next call takes a new one, those that
-    are under way end on the old one, and the last of them closes it.
+    are under way end on the old one, and the last of them closes it. Of several servers behind one name, one
+    that is silent is left to the options of the channel.
 
     Args:
         open_channel: Opens a channel to an endpoint.
