@@ -23,5 +23,5 @@ def log_access(call: Call, code: grpc.StatusCode) -> None:
         "code": code.name,
         "milliseconds": round(call.seconds * 1e3, 3),
     }
-    said = " ".join(f"{name}={value}" for name, value in fields.items() if value != "")
+    said = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", None))
     _log.info("%s", said, extra={FIELDS: fields})

@@ -30,7 +30,7 @@ class Call(Caller):
         id: The caller's own name for the request where it has given one that can be logged, or one made here.
         began: When the request was there, by `time.perf_counter`.
         model: The model's name, once it is known that there is one.
-        version: Its version, once one is chosen.
+        version: Its version; None until one is chosen.
         signature: The signature's name, once it is known that there is one.
         count_rows: Counts the rows, or tf.Examples, that came with it.
         seconds: From `began` until it was answered.
@@ -43,7 +43,7 @@ class Call(Caller):
         self.entrypoint = entrypoint
         self.id = given_id if given_id and _ID.fullmatch(given_id) else f"{_PREFIX}-{next(_numbers)}"
         self.model = ""
-        self.version = 0
+        self.version: int | None = None
         self.signature = ""
         self.count_rows: Callable[[], int] = _none
         self.seconds = 0.0

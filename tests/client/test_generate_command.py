@@ -113,6 +113,13 @@ def test_one_file_of_all_arrays(generate: Any, fake: Any, drawn_of_classes: Any,
     assert pixels(grid).shape == (10 * 8 + 2, 10 * 7 + 2, 3)
 
 
+def test_an_array_file_tells_of_version_0(generate: Any, fake: Any, tmp_path: Path) -> None:
+    fake.states = {0: 30}
+    assert generate("--seeds", "1", "--out", tmp_path / "images.npz")[0] == 0
+    with np.load(tmp_path / "images.npz") as arrays:
+        assert (arrays["version"].item(), arrays["weights"].item()) == (0, "")
+
+
 def test_an_array_file_that_fails_leaves_none(generate: Any, fake: Any, drawn: Any, tmp_path: Path) -> None:
     def fail_at_last(seeds: Any, version: int) -> np.ndarray:
         return drawn(seeds, version)[: -1 if 99 in seeds else None]

@@ -21,6 +21,7 @@ from gannet_serving.calls import RestCall
 from gannet_serving.monitoring.exposition import exposition
 from gannet_serving.monitoring.instruments import Family, Gauge, Histogram
 from gannet_serving.monitoring.metrics import read_metrics
+from gannet_serving.monitoring.own import OwnMetrics
 
 NOISE = {"noise": np.ones((3, 4), np.float32)}
 PATH = "/monitoring/prometheus/metrics"
@@ -192,6 +193,18 @@ def test_labels_are_escaped() -> None:
     odd = 'a"b\\c\nd'
     Family(registry, "odd", "Odd.", "name", Gauge).of(odd).read = lambda: 0.5
     assert parsed(exposition(registry)) == {("odd", frozenset({("name", odd)})): 0.5}
+
+
+def test_version_0_is_told_from_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "gannet_serving.access_log")
+    registry, call = CollectorRegistry(), RestCall(None, "127.0.0.1:1", 1)
+    metrics = OwnMetrics(registry)
+    for call.version in (None, 0):
+        metrics.observe(call, grpc.StatusCode.INTERNAL)
+        log_access(call, grpc.StatusCode.INTERNAL)
+    labels = [dict(labels) for name, labels in parsed(exposition(registry)) if name.endswith("_total")]
+    assert sorted(each["version"] for each in labels) == ["", "0"]
+    assert ["version=0" in message for message in caplog.messages] == [False, True]
 
 
 def test_the_access_log_tells_who_asked_for_what(

@@ -45,7 +45,8 @@ def _write(file: BinaryIO, pieces: Iterator[Generation], count: int) -> None:
                 entry.write(piece.array.tobytes())
                 rows.append({name: value for name in _OF_EACH if (value := getattr(piece, name)) is not None})
         found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-        found |= {name: np.array(getattr(first, name) or "") for name in ("model", "version", "weights")}
+        found |= {name: np.array(getattr(first, name)) for name in ("model", "version")}
+        found["weights"] = np.array(first.weights or "")
         for name, array in found.items():
             with archive.open(f"{name}.npy", "w") as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)

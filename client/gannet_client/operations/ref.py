@@ -34,7 +34,9 @@ class ModelRef:
 
     def tell(self, error: GannetError) -> GannetError:
         """The error, which now knows the model that it is about."""
-        error.model, error.version = self.name, error.version or self.version
+        error.model = self.name
+        if error.version is None:
+            error.version = self.version
         return error
 
     def spec(self, signature: str = "") -> wire.ModelSpec:

@@ -112,4 +112,5 @@ class _Queues:
 
 
 def _labels(call: Call) -> tuple[str, str, str]:
-    return call.model or UNKNOWN, str(call.version or ""), call.signature
+    version = "" if call.version is None else str(call.version)
+    return call.model or UNKNOWN, version, call.signature
