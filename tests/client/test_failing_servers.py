@@ -185,20 +185,26 @@ def test_a_healthy_server_takes_over(target: str, proxy: ToxicProxy, drawn: Any,
 
 
 FORKED = """
-import os, sys, threading
+import os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
+import grpc
 from gannet_client import Client
+opened, open_channel = [], grpc.insecure_channel
+grpc.insecure_channel = lambda *arguments: opened.append(1) or open_channel(*arguments)
 client = Client(sys.argv[1], model="digits")
 draw = lambda count: client.generate(count, seed=7)
 before = draw(100).array
+def pause(frame, event, _):  # at each step, so that all threads are at the same one
+    if event == "call" and "drivers" in frame.f_code.co_filename:
+        time.sleep(0.01)
 pid = os.fork()
 if pid == 0:
     try:
-        sys.setswitchinterval(1e-6)  # all threads find at once that the connections are the parent's
+        threading.setprofile(pause)
         with ThreadPoolExecutor(16) as pool:
             same = all((images.array == before).all() for images in pool.map(draw, [100] * 16))
         client.close()
-        os._exit(0 if same else 1)
+        os._exit(0 if same and len(opened) == 2 else 1)
     except BaseException:
         os._exit(2)
 for _ in range(5):
@@ -210,9 +216,38 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def test_a_forked_process_connects_anew(target: str) -> None:
+FORKED_WHILE_CONNECTING = """
+import os, signal, sys, threading
+import grpc
+from gannet_client import Client
+opening, go_on, open_channel = threading.Event(), threading.Event(), grpc.insecure_channel
+def open_late(*arguments):
+    opening.set()
+    go_on.wait()
+    return open_channel(*arguments)
+grpc.insecure_channel = open_late
+client = Client(sys.argv[1], model="digits")
+connecting = threading.Thread(target=client.status)
+connecting.start()
+opening.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(30)
+    grpc.insecure_channel = open_channel
+    with client.with_options(timeout=20) as copy:
+        copy.status()
+    client.close()
+    os._exit(0)
+go_on.set()
+connecting.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("program", [FORKED, FORKED_WHILE_CONNECTING])
+def test_a_forked_process_connects_anew(target: str, program: str) -> None:
     # Python warns of a fork beside the threads of gRPC, which end with their process.
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, target]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, target]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 

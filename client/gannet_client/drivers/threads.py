@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 import grpc
 
@@ -20,10 +21,13 @@ T = TypeVar("T")
 
 _ORPHANS: Final[list[object]] = []
 """Channels of a parent process: closing them here would wait for threads that a fork does not bring along."""
+_ALL: Final["WeakSet[Channels]"] = WeakSet()
 
 
 class Channels:
-    """One channel to each endpoint, opened by the first call of each process; shared by copies of a client.
+    """One channel to each endpoint, opened by its first call; shared by copies of a client.
+
+    A forked process has new ones.
 
     Args:
         settings: The client's.
@@ -34,6 +38,7 @@ class Channels:
         self._settings = settings
         self._users = 1
         self._begin()
+        _ALL.add(self)
 
     def call(self, call: Call, under_way: "_Calls | None") -> bytes | Failure:
         """Sends a request and waits for what comes of it."""
@@ -55,14 +60,18 @@ class Channels:
         """Ends the connections when the last user releases them."""
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._process == os.getpid():
+            if self._users == 0:
                 for channel in self._lines.channels():
                     channel.close()
+
+    def begin_anew(self) -> None:
+        """For a process that was just forked: the lock may be held by a thread that is not there any more."""
+        _ORPHANS.append(self._lines)
+        self._begin()
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._lines: Lines[grpc.Channel] = Lines(self._open)
-        self._process = os.getpid()  # last: until then, no other thread takes what is the parent's
 
     def _open(self, target: str) -> grpc.Channel:
         options, tls = channel_options(self._settings, target), self._settings.tls
@@ -73,9 +82,6 @@ class Channels:
         return grpc.intercept_channel(channel, *self._settings.interceptors)
 
     def _take(self, endpoint: str) -> Line[grpc.Channel]:
-        if self._process != os.getpid():
-            _ORPHANS.append(self._lines)
-            self._begin()
         with self._lock:
             if self._users == 0:
                 raise closed()
@@ -86,6 +92,15 @@ class Channels:
             unused = self._lines.give_back(line, outcome)
         if unused is not None:
             unused.close()
+
+
+def _begin_anew() -> None:
+    for channels in _ALL:
+        channels.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Threads:
