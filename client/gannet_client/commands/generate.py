@@ -55,10 +55,11 @@ def generate(
     wanted = Order(parse_seeds(seeds, limit=_MOST), **order)
     if shard is not None:
         wanted = wanted.shard(*parse_shard(shard))
+    bar = click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty())
     with (
         connection.client(value_range=value_range) as client,
-        click.progressbar(length=len(wanted.seeds), file=sys.stderr, hidden=not sys.stderr.isatty()) as bar,
-        _told_how_to_go_on(out, lambda: bar.pos),
+        _told_how_to_go_on(out, lambda: bar.pos),  # once the bar has ended its line
+        bar,
     ):
         outcome = draw(client, wanted, out, grid, bar.update)
     click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.as_text())
