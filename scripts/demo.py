@@ -1,7 +1,7 @@
 """From real images to a served generator: train, export, serve, ask for images.
 
-Leaves `demo/` behind: samples.png, losses.png, progress.png, the run and the models directory. No process
-outlives it, however it ends.
+Leaves `demo/` behind: samples.png, losses.png, progress.png, the run and the models directory. Another demo
+goes on with the run and exports a next version. No process outlives it, however it ends.
 """
 
 import contextlib
@@ -42,10 +42,9 @@ def demo(steps: int) -> None:
     """Run the whole path and print where the time went."""
     # SIGTERM ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    shutil.rmtree(DEMO, ignore_errors=True)
     table = Table("step", "time", "path")
     gannet_timed(table, "train", f"{TRAIN} --steps {steps}", RUN)
-    gannet_timed(table, "export", EXPORT, MODELS / NAME / "1")
+    gannet_timed(table, "export", EXPORT, MODELS / NAME)
     started = time.monotonic()
     with serving() as target, Client(target, model=NAME) as client:
         client.wait_ready(PATIENCE)

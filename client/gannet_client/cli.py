@@ -3,6 +3,7 @@
 Here every error gets its one line and its exit code, also where Click itself is missing.
 """
 
+import os
 import pkgutil
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -40,6 +41,7 @@ def run(reference: str, name: str) -> NoReturn:
 
 def _run(reference: str, name: str) -> int:
     prepare_streams()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what it tells of each attempt, our one line tells, too
     try:
         code = _invoke(reference, name)
         sys.stdout.flush()

@@ -2,6 +2,9 @@
 
 import asyncio
 import ipaddress
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -271,3 +274,12 @@ def test_the_commands_take_certificates_and_a_token(
     code, out, err = gannet("ready", *options[:4])
     assert (code, out) == (2, "")
     assert "a token is not sent in the clear; pass --tls or" in err and "secret" not in err
+
+
+def test_a_server_without_tls_is_told_of_in_one_line(target: str) -> None:
+    program = [sys.executable, "-c", "from gannet_client.cli import main; main()"]
+    asked = ["status", "--server", target, "--model", "digits", "--tls"]
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    done = subprocess.run([*program, *asked], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "whether both or neither use TLS" in done.stderr

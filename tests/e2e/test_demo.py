@@ -32,7 +32,7 @@ def assert_no_process_is_left(group: int) -> None:
 
 def test_it_leaves_pictures_and_no_process(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
-    (tmp_path / "demo" / "old").write_text("of an earlier demo")
+    (tmp_path / "demo" / "own").write_text("of the user")
     with start(tmp_path) as demo:
         out, error = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0, error
@@ -41,7 +41,7 @@ def test_it_leaves_pictures_and_no_process(tmp_path: Path) -> None:
     for step in ("train", "export", "serve", "ask for 64 images"):
         assert step in out
     pictures = tmp_path / "demo"
-    assert not (pictures / "old").exists()
+    assert (pictures / "own").exists()
     for name in ("samples.png", "losses.png", "progress.png"):
         with Image.open(pictures / name) as picture:
             assert np.asarray(picture).std() > 0

@@ -118,17 +118,23 @@ def test_labels_that_cannot_be_read_are_a_trouble(gannet_models: Call, models: P
 
 
 def test_where_there_is_nothing_one_line_says_so(gannet_models: Call, tmp_path: Path) -> None:
-    for command in ("ls", "verify"):
-        code, stdout, stderr = gannet_models(command, tmp_path)
-        assert (code, stdout) == (0, "")
-        assert stderr == (
-            f"no version in {tmp_path}, expected {tmp_path}/NAME/1; `gannet export` writes one\n"
-        )
-        assert gannet_models(command, tmp_path, "--json") == (0, "[]\n", "")
+    nothing = f"no version in {tmp_path}, expected {tmp_path}/NAME/1; `gannet export` writes one\n"
+    for command in ("ls", "gc"):
+        assert gannet_models(command, tmp_path) == (0, "", nothing)
+    assert gannet_models("ls", tmp_path, "--json") == (0, "[]\n", "")
+    assert gannet_models("verify", tmp_path) == (4, "", f"gannet models: {nothing}")
+    assert gannet_models("verify", tmp_path, "--json") == (4, "[]\n", f"gannet models: {nothing}")
     for command in ("ls", "verify", "gc"):
         code, stdout, stderr = gannet_models(command, tmp_path / "missing")
         assert (code, stdout) == (2, "")
         assert "missing is not a directory; expected one that holds models" in stderr
+
+
+def test_a_model_is_not_a_models_directory(gannet_models: Call, models: Path) -> None:
+    told = f"{models / 'digits'} holds versions, not models; pass the directory above it\n"
+    for command in ("ls", "gc"):
+        assert gannet_models(command, models / "digits") == (0, "", told)
+    assert gannet_models("verify", models / "digits") == (4, "", f"gannet models: {told}")
 
 
 def test_the_card_of_the_newest_version_is_shown(gannet_models: Call, models: Path) -> None:

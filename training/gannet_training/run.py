@@ -144,10 +144,10 @@ class Run:
         if fresh or not self._config.exists():
             return
         existing = self.config()
-        if existing.differences(config.model_copy(update={"steps": existing.steps})):
-            differences = "; ".join(existing.differences(config))
+        differences = existing.differences(config.model_copy(update={"steps": existing.steps}))
+        if differences:
             raise UsageError(
-                f"{self.path} holds a run of another configuration: {differences}. "
+                f"{self.path} holds a run of another configuration: {'; '.join(differences)}. "
                 "Use --fresh to delete it and start anew, or another --out"
             )
         reached = max((step for step, _ in self.checkpoints()), default=0)

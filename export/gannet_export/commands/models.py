@@ -34,7 +34,7 @@ def ls(models: Path, as_json: bool) -> None:
     elif rows:
         print_table(rows)
     else:
-        _say_empty(models)
+        click.echo(_nothing(models), err=True)
 
 
 @models.command()
@@ -68,7 +68,8 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
     """Read every file and load every graph again.
 
     All versions of the directory, or of the model, or the one that is named. Loading a graph, as TensorFlow
-    Serving does, runs what it asks for. Prints a line for each finding; the exit code is 4 if there is any.
+    Serving does, runs what it asks for. Prints a line for each finding; the exit code is 4 if there is any,
+    or no version to read.
     """
     from gannet_client.native_log import quiet_native_log
     from gannet_export.repository import select
@@ -83,8 +84,8 @@ def verify(models: Path, model: str | None, as_json: bool) -> int:
             click.echo("\n".join(printable(f"{version}: {finding}") for finding in findings or ["ok"]))
     if as_json:
         click.echo(json.dumps(rows))
-    elif not rows:
-        _say_empty(models)
+    if not rows:
+        raise ModelError(_nothing(models))
     return ModelError.exit_code if any(row["findings"] for row in rows) else 0
 
 
@@ -125,7 +126,7 @@ def gc(
     """
     from gannet_export.collection import collect
     from gannet_export.commands.texts import collected_lines
-    from gannet_export.repository import model_names, require_model
+    from gannet_export.repository import model_names, require_model, versions
 
     if server_name is not None and (model is None or server is None):
         raise UsageError("--server-name is for one model and a server: pass NAME and --server HOST:PORT, too")
@@ -136,10 +137,14 @@ def gc(
     else:
         for line in collected_lines(collected, models, dry_run):
             click.echo(line)
+        if not any(versions(models, name) for name in names):
+            click.echo(_nothing(models), err=True)
     for error in collected.stopped:
         click.echo(printable(f"gannet: {error}"), err=True)
     return collected.stopped[0].exit_code if collected.stopped else 0
 
 
-def _say_empty(models: Path) -> None:
-    click.echo(f"no version in {models}, expected {models}/NAME/1; `gannet export` writes one", err=True)
+def _nothing(models: Path) -> str:
+    if any(entry.name.isdigit() for entry in models.iterdir()):
+        return f"{models} holds versions, not models; pass the directory above it"
+    return f"no version in {models}, expected {models}/NAME/1; `gannet export` writes one"

@@ -1,6 +1,7 @@
 """`gannet export`."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def export(
             click.echo(json.dumps({"directory": None, "gate": refusal.verdict.json()}, indent=2))
         raise
     click.echo(_as_json(directory) if as_json else directory)
-    click.echo(f"next: gannet serve {target['models']}", err=True)
+    click.echo(f"next: gannet serve {shlex.quote(str(target['models']))}", err=True)
 
 
 def _names(classes: str | None) -> list[str]:

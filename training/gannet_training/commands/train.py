@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def train(
     if cluster is not None and not cluster.is_chief:
         return
     click.echo(f"{run.path} is at step {resolved.steps} after {time.perf_counter() - started:.0f} s")
-    click.echo(f"next: gannet export {run.path} --models MODELS --name NAME", err=True)
+    click.echo(f"next: gannet export {shlex.quote(str(run.path))} --models MODELS --name NAME", err=True)
 
 
 def _agreed(settings: dict[str, Any]) -> dict[str, Any]:
