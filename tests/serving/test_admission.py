@@ -1,6 +1,7 @@
 """More callers than the server works for at once, and callers that hold on to what they do not use."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -119,8 +120,10 @@ def test_callers_that_begin_and_do_not_send_hold_nobody_up(
 
     slow = connect(server.target).channel.stream_unary(PREDICT)
     calls = [slow.future(requests(), timeout=60) for _ in range(10 * SPARE_THREADS)]
+    while not any(call.done() for call in calls):  # until all threads are held, none is given up
+        time.sleep(0.01)
+    assert {call.code() for call in calls if call.done()} == {grpc.StatusCode.CANCELLED}
     assert stubs.prediction.Predict(predict_request("gen", NOISE), timeout=30)
-    assert any(call.done() for call in calls)
     never.set()
     for call in calls:
         call.cancel()
