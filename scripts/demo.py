@@ -7,7 +7,6 @@ goes on with the run and exports a next version. No process outlives it, however
 import contextlib
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from gannet_client import Client
 from gannet_client.cli import run
 from gannet_client.errors import GannetError
 from gannet_client.images import save_png
+from gannet_training.startup import stop_on_signals
 
 DEMO = Path("demo")
 RUN, MODELS, NAME = DEMO / "run", DEMO / "models", "digits"
@@ -40,8 +40,7 @@ PATIENCE = 60.0
 @click.option("--steps", default=2000, show_default=True, help="Of training.")
 def demo(steps: int) -> None:
     """Run the whole path and print where the time went."""
-    # SIGTERM ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_on_signals()
     table = Table("step", "time", "path")
     gannet_timed(table, "train", f"{TRAIN} --steps {steps}", RUN)
     gannet_timed(table, "export", EXPORT, MODELS / NAME)

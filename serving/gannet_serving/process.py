@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from gannet_client.errors import GannetError, UsageError
 from gannet_client.extras import require
+from gannet_client.signals import ending_signals
 from gannet_serving.address import require_free
 from gannet_serving.engine import import_tensorflow
 from gannet_serving.logs import flush_log, is_logged
@@ -56,9 +57,8 @@ class StopSignal:
         """
         self.number: int | None = None
         self._last_words = last_words
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._handle)
+        for number in (signal.SIGINT, *ending_signals()):
+            signal.signal(number, self._handle)
 
     def wait(self) -> None:
         """Waits for the signal.

@@ -47,16 +47,16 @@ def test_it_leaves_pictures_and_no_process(tmp_path: Path) -> None:
             assert np.asarray(picture).std() > 0
 
 
-@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
-def test_an_interruption_leaves_no_process(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_leaves_no_process(tmp_path: Path, sent: signal.Signals) -> None:
     with start(tmp_path) as demo:
         assert demo.stderr
         while "training" not in (line := demo.stderr.readline()):
             assert line, "the demo ended before it trained"
-        if how == "Ctrl-C":
-            os.killpg(demo.pid, signal.SIGINT)
+        if sent == signal.SIGINT:  # a terminal sends it to the whole group
+            os.killpg(demo.pid, sent)
         else:
-            demo.send_signal(signal.SIGTERM)
+            demo.send_signal(sent)
         demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 130
     assert_no_process_is_left(demo.pid)

@@ -4,6 +4,7 @@ import logging
 import signal
 
 from gannet_client.native_log import quiet_native_log
+from gannet_client.signals import ending_signals
 
 
 def start_tensorflow() -> None:
@@ -29,9 +30,3 @@ def stop_on_signals() -> None:
     """
     for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
-
-
-def ending_signals() -> list[signal.Signals]:
-    """What asks a program to end, beside Ctrl-C: SIGTERM, and a closed terminal unless that is ignored."""
-    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-    return [signal.SIGTERM, signal.SIGHUP] if hangs_up else [signal.SIGTERM]

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from gannet_client.errors import GannetError, UsageError
+from gannet_client.signals import ending_signals
 from gannet_training.cluster import Task, require_cluster
 from gannet_training.rendezvous import differences, unequal
-from gannet_training.startup import ending_signals
 
 _PROBE_SECONDS = 2.0
 _LOSSES = (

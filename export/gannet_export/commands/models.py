@@ -137,7 +137,7 @@ def gc(
     else:
         for line in collected_lines(collected, models, dry_run):
             click.echo(line)
-        if not any(versions(models, name) for name in names):
+        if model is None and not any(versions(models, name) for name in names):
             click.echo(_nothing(models), err=True)
     for error in collected.stopped:
         click.echo(printable(f"gannet: {error}"), err=True)
@@ -145,6 +145,8 @@ def gc(
 
 
 def _nothing(models: Path) -> str:
-    if any(entry.name.isdigit() for entry in models.iterdir()):
+    from gannet_export.repository import version_number
+
+    if any(version_number(entry.name) is not None for entry in models.iterdir()):
         return f"{models} holds versions, not models; pass the directory above it"
     return f"no version in {models}, expected {models}/NAME/1; `gannet export` writes one"

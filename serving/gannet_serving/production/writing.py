@@ -44,7 +44,7 @@ def write(files: Mapping[str, str], directory: Path) -> None:
 
 
 def _write(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_bytes(text.encode())
     if path.name != SSL_CONFIG:
         path.chmod(0o644)
         return path
