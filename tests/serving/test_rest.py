@@ -33,16 +33,18 @@ def models(saved_models: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[LocalServer]:
-    options = ServerOptions(rest_api_num_threads=16, rest_api_timeout_in_ms=300)
-    with LocalServer(models, rest=True, options=options) as server:
+    with LocalServer(models, rest=True, options=ServerOptions(rest_api_num_threads=16)) as server:
         yield server
+
+
+def connected(server: LocalServer) -> "closing[HTTPConnection]":
+    return closing(HTTPConnection(server.rest_url.split("/")[2], timeout=30))
 
 
 @pytest.fixture
 def connection(server: LocalServer) -> Iterator[HTTPConnection]:
-    connection = HTTPConnection(server.rest_url.split("/")[2], timeout=30)
-    yield connection
-    connection.close()
+    with connected(server) as connection:
+        yield connection
 
 
 def error_of(response: HTTPResponse) -> tuple[int, str]:
@@ -93,7 +95,7 @@ def test_a_small_body_that_becomes_too_large(connection: HTTPConnection) -> None
 
 def test_many_at_once(server: LocalServer) -> None:
     def ask(_: int) -> int:
-        with closing(HTTPConnection(server.rest_url.split("/")[2], timeout=30)) as connection:
+        with connected(server) as connection:
             connection.request("POST", PREDICT, GOOD)
             return connection.getresponse().status
 
@@ -122,11 +124,12 @@ def test_a_body_that_says_it_is_too_large(connection: HTTPConnection) -> None:
     assert message == "The body is too large; expected at most 67108864 bytes"
 
 
-def test_a_request_beyond_its_time(connection: HTTPConnection, pause: Any) -> None:
-    connection.request("POST", "/v1/models/pausing:predict", body_of(pause))
-    assert error_of(connection.getresponse()) == (504, "Timed out waiting for notification")
-    pause.wait_until_running()
-    pause.end()
+def test_a_request_beyond_its_time(models: Path, pause: Any) -> None:
+    options = ServerOptions(rest_api_timeout_in_ms=300)
+    with LocalServer(models, rest=True, options=options) as server, connected(server) as connection:
+        connection.request("POST", "/v1/models/pausing:predict", body_of(pause))
+        assert error_of(connection.getresponse()) == (504, "Timed out waiting for notification")
+        pause.end()
 
 
 def test_a_port_in_use_is_noticed(server: LocalServer) -> None:
@@ -142,13 +145,13 @@ def test_a_port_in_use_is_noticed(server: LocalServer) -> None:
 
 def test_closing_lets_a_running_request_end(models: Path, pause: Any) -> None:
     server = LocalServer(models, rest=True)
-    address = server.rest_url.split("/")[2]
-    with closing(HTTPConnection(address, timeout=30)) as connection, ThreadPoolExecutor(1) as pool:
+    with connected(server) as connection, ThreadPoolExecutor(1) as pool:
         connection.request("POST", "/v1/models/pausing:predict", body_of(pause))
         pause.wait_until_running()
         closed = pool.submit(server.close)
         pause.end()
         assert connection.getresponse().status == 200
         closed.result()
+        connection.close()
         with pytest.raises(ConnectionRefusedError):
-            HTTPConnection(address, timeout=30).connect()
+            connection.connect()
