@@ -1,6 +1,7 @@
 """What tests of all packages share."""
 
 import gc
+import signal
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from gannet_client import cli
 
 hypothesis.settings.register_profile("gannet", deadline=None)  # timing decides no test
 hypothesis.settings.load_profile("gannet")
+
+# A script's `make test &` ignores Ctrl-C, and so would all programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

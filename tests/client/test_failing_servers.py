@@ -253,9 +253,8 @@ def test_a_forked_process_connects_anew(target: str, program: str) -> None:
 
 
 INTERRUPTED = """
-import signal, sys, threading
+import sys
 from gannet_client import Client
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
 with Client(sys.argv[1], model="digits", timeout=300) as client:
     client.generate(1)
     print("ready", flush=True)

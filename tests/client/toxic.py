@@ -33,9 +33,12 @@ class ToxicProxy:
         self._sockets: list[socket.socket] = []
         self._muted: set[socket.socket] = set()
         self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # to close it wakes nobody
+        self._accepting.join()
         self._listener.close()
         self.cut()
 
@@ -60,7 +63,11 @@ class ToxicProxy:
             elif self.toxin != "silence":
                 if self.toxin == "slow_start":
                     time.sleep(START)
-                server = socket.create_connection(self._server)
+                try:
+                    server = socket.create_connection(self._server)
+                except OSError:
+                    _reset(client)
+                    continue
                 self._sockets.append(server)
                 for source, sink, poisoned in ((client, server, False), (server, client, True)):
                     threading.Thread(target=self._pass, args=(source, sink, poisoned), daemon=True).start()
