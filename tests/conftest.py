@@ -10,18 +10,26 @@ import hypothesis
 import pytest
 
 from gannet_client import cli
+from tests.ports import free_port
 
 hypothesis.settings.register_profile("gannet", deadline=None)  # timing decides no test
 hypothesis.settings.load_profile("gannet")
 
-# A script's `make test &` ignores Ctrl-C, and so would all programs that tests interrupt.
+# What `make test &` of a script ignores, and `nohup make test`, all programs that tests interrupt would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)  # no program inherits that
 
 
 def pytest_collection_finish() -> None:
     """Spares the modules, TensorFlow's above all, from every collection that closing a model asks for."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    return free_port()
 
 
 class Ended(NamedTuple):

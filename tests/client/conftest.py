@@ -263,13 +263,3 @@ def drawn_of_classes() -> Callable[[Any, Any, int], np.ndarray]:
 def as_listed() -> Callable[[np.ndarray], Any]:
     """An encoding for `fake.encode`: every value in `int_val`."""
     return listed
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port on which nothing listens."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

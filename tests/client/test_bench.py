@@ -85,9 +85,11 @@ def test_waiting_is_not_hidden_in_an_open_loop(monkeypatch: Any) -> None:
 
     async def run() -> load.Measurement:
         go_on = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.5, go_on.set)
+        stall: list[asyncio.TimerHandle] = []
 
         async def draw(rows: int) -> None:
+            if not stall:
+                stall.append(asyncio.get_running_loop().call_later(0.5, go_on.set))
             await go_on.wait()
 
         return await measure(draw, Load(1, None, 100), 0.4)

@@ -105,17 +105,17 @@ async def draw_in_tasks(targets: Any, doomed: Any, reference: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize(
-    ("toxin", "kind"),
+    ("toxin", "timeout", "kind"),
     [
-        ("reset", ServerUnreachable),
-        ("reset_later", ServerUnreachable),
-        ("silence", (RequestTimeout, ServerUnreachable)),
-        ("stop_later", RequestTimeout),
+        ("reset", BOUND, ServerUnreachable),
+        ("reset_later", BOUND, ServerUnreachable),
+        ("silence", 0.5, (RequestTimeout, ServerUnreachable)),
+        ("stop_later", 0.5, RequestTimeout),
     ],
 )
 @pytest.mark.parametrize("fresh", [True, False], ids=["new", "connected"])
 def test_a_call_ends_in_time_whatever_the_network_does(
-    proxy: ToxicProxy, fake: Any, toxin: Any, kind: Any, fresh: bool
+    proxy: ToxicProxy, fake: Any, toxin: Any, timeout: float, kind: Any, fresh: bool
 ) -> None:
     with Client(proxy.target, model="digits", retry=Retry(first=0.01)) as client:
         if not fresh:
@@ -127,10 +127,10 @@ def test_a_call_ends_in_time_whatever_the_network_does(
             proxy.mute()
         started = time.monotonic()
         with pytest.raises(kind):
-            client.generate(64, timeout=0.5)
+            client.generate(64, timeout=timeout)
         with pytest.raises(GannetError):
-            list(client.stream(1000, timeout=0.5))
-        assert time.monotonic() - started < BOUND
+            list(client.stream(1000, timeout=timeout))
+        assert time.monotonic() - started < 2 * BOUND
         proxy.toxin = "none"
         assert client.wait_ready(BOUND) == 1
         assert len(client.generate(64, timeout=BOUND)) == 64
@@ -178,7 +178,7 @@ def test_delays_cost_time_alone(proxy: ToxicProxy, drawn: Any) -> None:
 @pytest.mark.parametrize("toxin", ["reset", "reset_later", "silence", "stop_later"])
 def test_a_healthy_server_takes_over(target: str, proxy: ToxicProxy, drawn: Any, toxin: Any) -> None:
     proxy.toxin = toxin
-    retry = Retry(first=0.01, attempt_timeout=1.0)
+    retry = Retry(attempts=20, first=0.01, attempt_timeout=1.0)
     with Client([proxy.target, target], model="digits", retry=retry, timeout=60) as client:
         for seed in range(12):
             assert np.array_equal(client.generate(64, seed=seed).array, drawn(range(seed, seed + 64), 1))

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from click.testing import CliRunner
 
 from gannet_serving.commands.serving import serving
 from tests.docker.conftest import ROOT, docker
+from tests.ports import free_ports
 
 
 class Composition:
@@ -20,7 +20,7 @@ class Composition:
         self.folder = folder
         self.name = f"gannet{secrets.token_hex(4)}"
         self.models = folder / "models"
-        self.port, self.rest_port, self.prometheus_port = _free_ports(3)
+        self.port, self.rest_port, self.prometheus_port = free_ports(3)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "GANNET_SERVING_IMAGE"},
             "COMPOSE_PROJECT_NAME": self.name,
@@ -84,11 +84,3 @@ class Composition:
         """Waits for what the health check says."""
         while self.inspect(".State.Health.Status") != health:
             time.sleep(0.5)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

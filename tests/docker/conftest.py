@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ("client", "docker", "export", "serving", "training")
 FILES = ("constraints.txt", "LICENSE", "pyproject.toml", "README.md", ".dockerignore")
+WITHIN_FIVE_SECONDS = ("-t", "5")
+"""Has `stop` kill whatever takes longer, which its exit code then tells."""
 CONFINED = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--memory", "2g"]
 
 
@@ -65,7 +67,7 @@ class Container:
         return docker("inspect", "--format", f"{{{{{field}}}}}", self.id)
 
     def stop(self) -> None:
-        docker("stop", self.id)
+        docker("stop", *WITHIN_FIVE_SECONDS, self.id)
 
     def remove(self) -> None:
         docker("rm", "--force", "--volumes", self.id)

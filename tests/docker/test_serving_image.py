@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,7 @@ def test_a_confined_container_serves_and_stops(
     assert (version, images.tolist()) == (1, [[2, 4]])
     with urlopen(f"http://{container.rest_address}/v1/models/double", timeout=30) as response:
         assert json.load(response)["model_version_status"][0]["state"] == "AVAILABLE"
-    begin = time.monotonic()
     container.stop()
-    assert time.monotonic() - begin < 5
     assert container.inspect(".State.ExitCode") == "0"
     assert [re.sub(r"^\S+ \S+ |(?<=AVAILABLE) in .*", "", line) for line in container.log()] == [
         "INFO model double version 1: loading from /models/double/1",

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 120.0
+PATIENCE = 900.0
+"""Seconds, on the slowest machine."""
 
 
 class Spine(NamedTuple):

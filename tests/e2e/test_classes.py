@@ -10,6 +10,8 @@ from PIL import Image
 from gannet_client import Client, UsageError
 from tests.e2e.programs import Spine, gannet, serving
 
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture(scope="module")
 def target(conditional: Spine) -> Iterator[str]:

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.e2e.programs import PATIENCE, ROOT
 
+pytestmark = pytest.mark.timeout(1800)
+
 
 def start(directory: Path) -> subprocess.Popen[str]:
     """The demo in a process group of its own, as a terminal would start it."""

@@ -12,6 +12,8 @@ from PIL import Image
 from gannet_client import Client, ModelError, ServerUnreachable
 from tests.e2e.programs import Spine, gannet, serving
 
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture
 def client(server: str) -> Client:

@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,8 @@ class Waiting(keras.layers.Layer):
     def call(self, values: tf.Tensor) -> tf.Tensor:
         if tf.executing_eagerly():
             return values
-        with tf.control_dependencies([tf.raw_ops.WriteFile(filename=self.pipe, contents="")]):
+        more = "." * (1 << 17)  # than a pipe holds
+        with tf.control_dependencies([tf.raw_ops.WriteFile(filename=self.pipe, contents=more)]):
             return tf.identity(values)
 
 
@@ -263,11 +265,17 @@ def test_a_gate_that_is_killed_during_a_trial_takes_the_trial_with_it(tmp_path: 
 def running(group: int) -> bool:
     """Whether a process of the group does not end within a minute; zombies count as ended."""
     for _ in range(600):
-        states = [stat.read_text().rpartition(")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat")]
-        if not any(int(fields[2]) == group and fields[0] != "Z" for fields in states):
+        if not any(state != "Z" and found == group for state, found in states_and_groups()):
             return False
         time.sleep(0.1)
     return True
+
+
+def states_and_groups() -> Iterator[tuple[str, int]]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            fields = stat.read_text().rpartition(")")[2].split()
+            yield fields[0], int(fields[2])
 
 
 def test_points_are_no_images(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """SavedModels written on the spot, and one server that all tests share."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -187,13 +186,6 @@ def details_of() -> Callable[..., str]:
         return details
 
     return call
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ports import free_ports
 from tests.serving.conftest import Stubs, open_stubs
 from tests.serving.mutations import grpc_request, rest_request
 from tests.serving.processes import FEW_FILES, Process
@@ -72,7 +73,7 @@ def server(
     (models / "monitoring").write_text("prometheus_config { enable: true }")
     (models / "batching").write_text(BATCHING)
     batching = ["--enable_batching", f"--batching_parameters_file={models / 'batching'}"]
-    port, rest_port = free_ports()
+    port, rest_port = free_ports(2)
     with open("/dev/full", "w") as full:
         process = Process(
             "gannet-model-server",
@@ -92,12 +93,6 @@ def server(
     yield Server(process, stubs, f"127.0.0.1:{rest_port}", config)
     stubs.channel.close()
     process.kill()
-
-
-def free_ports() -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture

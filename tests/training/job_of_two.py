@@ -2,13 +2,14 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.ports import free_ports
 
 PATIENCE = 240
 """Seconds after which a job hangs; no test depends on how much sooner it ends."""
@@ -49,7 +50,7 @@ class Job:
 
 def start(*commands: list[object]) -> Job:
     """Start one command per rank."""
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(commands))]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(len(commands))]
     return Job(
         [
             subprocess.Popen(
@@ -70,11 +71,3 @@ def gannet(*arguments: object) -> list[object]:
 
 def _config(addresses: list[str], rank: int) -> str:
     return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
-
-
-def _free_ports(count: int) -> list[int]:
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return ports

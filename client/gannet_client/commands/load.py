@@ -91,9 +91,9 @@ class _Tally:
 async def measure(draw: Draw, load: Load, seconds: float) -> Measurement:
     """Puts the load on servers.
 
-    In a closed loop each caller asks again when it has its answer. In an open one requests begin at random
-    moments, as those of callers who know nothing of each other: none waits for the answer to another, unless
-    a thousand are under way, and then it is late.
+    In a closed loop each caller asks again when it has its answer, and once at least. In an open one requests
+    begin at random moments, as those of callers who know nothing of each other: none waits for the answer to
+    another, unless a thousand are under way, and then it is late.
     """
     tally = _Tally()
     started = time.perf_counter()
@@ -108,8 +108,11 @@ async def measure(draw: Draw, load: Load, seconds: float) -> Measurement:
 
 
 async def _ask_again(draw: Draw, rows: int, end: float, tally: _Tally) -> None:
-    while (now := time.perf_counter()) < end:
+    now = time.perf_counter()
+    while True:
         await tally.time(draw(rows), now)
+        if (now := time.perf_counter()) >= end:
+            return
 
 
 async def _ask_on_time(draw: Draw, rows: int, moments: Iterable[float], tally: _Tally) -> None:

@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import socket
 import stat
 import tomllib
 import urllib.request
@@ -24,6 +23,7 @@ from gannet_serving.commands.serve import serve
 from gannet_serving.commands.serving import serving
 from gannet_serving.production.rendering import FILES
 from tests.certificates import issue, write_pems
+from tests.ports import free_ports
 from tests.serving.processes import Process
 from tests.serving.production.commands import Render
 
@@ -236,13 +236,3 @@ def test_serving_in_docker_takes_the_same_names(tmp_path: Path) -> None:
         "model 'two words': expected letters, digits, '_', '-' and '.', which is not first; "
         f"rename its directory in {tmp_path}"
     )
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
