@@ -19,7 +19,7 @@ SPARE_THREADS = 32
 """Beyond those that compute: for refusals, health, status, and messages that are still on their way."""
 _LOOK_SECONDS = 0.25
 _AGAIN_SECONDS = 1.0
-_PATIENCE = 4
+_PATIENCE = 12
 """The looks that a message may take: not seconds, for when this process is too busy, callers are not late."""
 _FEW_THREADS = "the system allows no more than %d threads for calls; trying again later"
 _NO_THREAD = "the system allows no thread for calls; raise its limit (ulimit -u, or Docker's --pids-limit)"
@@ -32,9 +32,9 @@ class CallPool:
     """Threads that callers cannot keep from each other.
 
     A thread of grpcio waits until its call's message has come as a whole. When other calls wait for a
-    thread, a call whose message has not come within a second or so is cancelled: otherwise a few callers
-    that begin and never send could take every thread. And the newest call goes first, so that a thousand
-    of those cannot stand before it.
+    thread for three seconds, calls whose message has not come in as long are cancelled: otherwise a few
+    callers that begin and never send could take every thread. And the newest call goes first, so that a
+    thousand of those cannot stand before it.
 
     An executor of the standard library would raise into grpcio's loop, and so end it, where the system
     allows no further thread; here, those that there are do the work, and another one is tried later.
@@ -71,10 +71,10 @@ class CallPool:
 
         For one thread at a time, which is how grpcio calls it.
         """
-        self._waiting.append((work, args))
         self._unfinished.append(None)
         if len(self._threads) < min(len(self._unfinished), self._most):
             self._add_thread()
+        self._waiting.append((work, args))
         self._wake.put(True)
 
     def received(self) -> None:
@@ -126,11 +126,13 @@ class CallPool:
 
     def _watch(self) -> None:
         looks: dict[int, int] = {}
+        short_of_threads = 0
         while not self._ended.wait(_LOOK_SECONDS):
             receiving = dict(list(self._receiving.values()))
             looks = {number: looks.get(number, 0) + 1 for number in receiving}
+            short_of_threads = short_of_threads + 1 if self._waiting else 0
             for number, args in receiving.items():
-                if looks[number] > _PATIENCE and self._waiting:
+                if min(looks[number], short_of_threads) > _PATIENCE:
                     _cancel(args)
             del receiving
 

@@ -185,9 +185,9 @@ class Servables:
         """UNLOADING -> END. Called once: on behalf of whoever took away the last hold."""
         if servable.session is not None:
             servable.session.close()
+        _log.info("model %s version %d: unloaded", self.model, servable.number)  # after END a process may end
         with self._lock:
             servable.session, servable.state = None, State.END
-        _log.info("model %s version %d: unloaded", self.model, servable.number)
         self._changed()
 
 

@@ -53,7 +53,8 @@ def load_cases(name: str, kind: str = "case") -> list[dict[str, Any]]:
 
 def check_answer(case: dict[str, Any], target: Target) -> None:
     """Asks what a case asks for, and compares."""
-    wanted, answer = expected(case, target), _ask(target, case)
+    wanted = expected(case, target)
+    answer = _ask(target, wanted)
     if wanted["code"] != "OK":
         assert isinstance(answer, grpc.RpcError), answer
         assert (answer.code().name, masked(answer.details())) == (wanted["code"], wanted["message"])

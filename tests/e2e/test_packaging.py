@@ -12,11 +12,11 @@ import pytest
 
 from tests.e2e.programs import PATIENCE, ROOT
 
+pytestmark = pytest.mark.timeout(1800)
+
 FROM_THE_BASE_INSTALL = """
 import json, sys
 from gannet_client import Client, GannetError
-
-pytestmark = pytest.mark.timeout(1800)
 with Client(sys.argv[1], model="digits") as client:
     images = client.generate(16, seed=7)
 try:

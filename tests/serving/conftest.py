@@ -151,7 +151,8 @@ def open_stubs(address: str) -> Stubs:
     from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-    channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000)]
+    channel = grpc.insecure_channel(address, options=options)
     return Stubs(PredictionServiceStub(channel), ModelServiceStub(channel), channel, address)
 
 

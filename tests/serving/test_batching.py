@@ -39,12 +39,13 @@ NAME = LaneName("gen", 1, "serving_default")
 class Deadline:
     """A call whose time is over, or whose caller is gone, once a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: float = 0.01) -> None:
         self.is_over = False
         self.is_gone = False
+        self._left = left  # and so long a wait before it is looked at again
 
     def time_remaining(self) -> float:
-        return 0.0 if self.is_over else 0.01
+        return 0.0 if self.is_over else self._left
 
     def is_active(self) -> bool:
         return not self.is_gone
@@ -264,7 +265,7 @@ def test_a_caller_whose_time_is_over_leaves_the_queue(merged: Callable[..., Merg
 
 def test_a_caller_who_is_gone_costs_nothing(merged: Callable[..., Merged]) -> None:
     model = merged("gen", max_batch_size=2, batch_timeout_micros=HOUR)
-    gone = Deadline()
+    gone = Deadline(left=60)
     with callers(lambda: model.run(noise(1), call=gone)) as [call]:
         model.wait_for_tasks(1)
         gone.is_gone = True

@@ -34,9 +34,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[[str], tuple[Process, int]]]:
         path = f"PATH={program.parent}:{os.environ['PATH']}"
         arguments = ("serve", tmp_path / "models", "--engine", "docker", "--port", 0)
         processes.append(Process("gannet", *arguments, before=("env", path)))
-        while not (tmp_path / "asked-for").exists():
+        asked_for = tmp_path / "asked-for"
+        while not (asked_for.exists() and asked_for.read_text().endswith("\n")):
             time.sleep(0.01)
-        return processes[-1], int((tmp_path / "asked-for").read_text())
+        return processes[-1], int(asked_for.read_text())
 
     yield start
     for process in processes:
@@ -58,7 +59,8 @@ def test_a_second_signal_ends_it_by_force(serve: Callable[[str], tuple[Process, 
     process.send(signal.SIGINT)
     process.send(signal.SIGTERM)
     assert process.end() == (143, "")
-    assert not is_running(fetching)
+    while is_running(fetching):  # a moment after SIGKILL
+        time.sleep(0.01)
 
 
 def test_a_terminal_that_hangs_up_twice_hurries_nothing(

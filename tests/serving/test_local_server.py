@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 
 from gannet_client import Client
 from gannet_client.errors import ModelError, ServerUnreachable
-from gannet_serving import LocalServer
+from gannet_serving import LocalServer, local_server, manager
+from gannet_serving.loaded import LoadedModel
+from gannet_serving.versions import Version
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "test-with-a-local-server.md"
 SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -53,9 +56,18 @@ def test_every_failure_is_named(models: Path, tmp_path: Path) -> None:
         LocalServer(tmp_path)
 
 
-def test_a_model_that_has_not_loaded_in_time(models: Path) -> None:
+def test_a_model_that_has_not_loaded_in_time(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = Event()
+
+    def load_late(version: Version) -> LoadedModel:
+        go_on.wait(60)
+        raise OSError("never loaded")
+
+    monkeypatch.setattr(manager, "loader", lambda *_: load_late)
+    monkeypatch.setattr(local_server, "_GRACE_SECONDS", 0)
     with pytest.raises(ModelError, match=r"^not every model is AVAILABLE: gen.* after 0 s$"):
         LocalServer(models, timeout=0)
+    go_on.set()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import sys
 
 PROGRAM = """
 import logging
+from gannet_serving import logs
 from gannet_serving.logs import configure_logging, flush_log
+logs._FLUSH_SECONDS = 60
 configure_logging(FORMAT)
 log = logging.getLogger("gannet_serving.test")
 log.info("model %s: loading", "two\\nlines \\x1b[31m \\udcff")

@@ -125,7 +125,7 @@ def test_a_body_that_says_it_is_too_large(connection: HTTPConnection) -> None:
 
 
 def test_a_request_beyond_its_time(models: Path, pause: Any) -> None:
-    options = ServerOptions(rest_api_timeout_in_ms=300)
+    options = ServerOptions(rest_api_timeout_in_ms=3000)
     with LocalServer(models, rest=True, options=options) as server, connected(server) as connection:
         connection.request("POST", "/v1/models/pausing:predict", body_of(pause))
         assert error_of(connection.getresponse()) == (504, "Timed out waiting for notification")

@@ -28,7 +28,7 @@ class Endpoints:
         targets: The addresses, at least one.
         clock: Seconds that never run backwards.
 
-    >>> endpoints = Endpoints(["a:1", "b:1"])
+    >>> endpoints = Endpoints(["a:1", "b:1"], clock=lambda: 0.0)
     >>> endpoints.failed("a:1")
     >>> [endpoints.next() for _ in range(3)]
     ['b:1', 'b:1', 'b:1']
