@@ -37,10 +37,11 @@ def configure_logging(log_format: str = "text") -> None:
     faulthandler.enable(stream)
 
 
-def flush_log() -> None:
-    """Waits a second at most until what was logged is written: for the moment before a process ends."""
+def flush_log(seconds: float = _FLUSH_SECONDS) -> None:
+    """Waits so long at most until what was logged is written: for the moment before a process ends."""
     for handler in logging.getLogger().handlers:
-        handler.flush()
+        if isinstance(handler, _Handler):
+            handler.wait_until_written(seconds)
 
 
 def is_logged(error: Exception) -> bool:
@@ -66,8 +67,11 @@ class _Handler(logging.Handler):
             self._lines.put_nowait(f"{self.format(record)}\n")
 
     def flush(self) -> None:
+        self.wait_until_written(_FLUSH_SECONDS)
+
+    def wait_until_written(self, seconds: float) -> None:
         with self._lines.all_tasks_done:
-            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_SECONDS)
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, seconds)
 
     def _write(self) -> None:
         while True:

@@ -112,7 +112,7 @@ def run(
             raise
         return error.exit_code
     finally:
-        flush_log()
+        flush_log(_LAST_WAIT_SECONDS if stop.number else _GRACE_SECONDS)
     code = INTERRUPTED if stop.number == signal.SIGINT else 0
     if not ended:
         os._exit(code)

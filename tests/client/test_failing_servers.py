@@ -130,7 +130,7 @@ def test_a_call_ends_in_time_whatever_the_network_does(
             client.generate(64, timeout=timeout)
         with pytest.raises(GannetError):
             list(client.stream(1000, timeout=timeout))
-        assert time.monotonic() - started < 2 * BOUND
+        assert time.monotonic() - started < BOUND
         proxy.toxin = "none"
         assert client.wait_ready(BOUND) == 1
         assert len(client.generate(64, timeout=BOUND)) == 64
@@ -178,7 +178,7 @@ def test_delays_cost_time_alone(proxy: ToxicProxy, drawn: Any) -> None:
 @pytest.mark.parametrize("toxin", ["reset", "reset_later", "silence", "stop_later"])
 def test_a_healthy_server_takes_over(target: str, proxy: ToxicProxy, drawn: Any, toxin: Any) -> None:
     proxy.toxin = toxin
-    retry = Retry(attempts=20, first=0.01, attempt_timeout=1.0)
+    retry = Retry(first=0.01, attempt_timeout=2.0)
     with Client([proxy.target, target], model="digits", retry=retry, timeout=60) as client:
         for seed in range(12):
             assert np.array_equal(client.generate(64, seed=seed).array, drawn(range(seed, seed + 64), 1))

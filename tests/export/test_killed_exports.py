@@ -181,7 +181,7 @@ def test_what_looks_like_a_leaving_and_is_none_stays(tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
 def test_a_lock_that_is_no_file_locks_nothing(tmp_path: Path, replace: Callable[[Path], None]) -> None:
     leaving = tmp_path / "digits" / ".staging-1"

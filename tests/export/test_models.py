@@ -72,7 +72,7 @@ def test_a_version_without_a_readable_card_is_listed(
         assert f"foreign/3: {trouble}" in ended.stdout + ended.stderr
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
 def test_what_is_no_file_is_not_read(
     gannet_models: Call, models: Path, replace: Callable[[Path], None]

@@ -52,7 +52,7 @@ def test_every_finding_has_its_line(gannet_models: Call, version: Path) -> None:
     assert [f"tiny/1: {found}" for found in json.loads(ended.stdout)[0]["findings"]] == [*files, graph]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("replace", NO_FILES.values(), ids=NO_FILES)
 def test_a_file_that_is_none_any_more(
     gannet_models: Call, version: Path, replace: Callable[[Path], None]

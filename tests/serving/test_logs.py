@@ -6,9 +6,7 @@ import sys
 
 PROGRAM = """
 import logging
-from gannet_serving import logs
 from gannet_serving.logs import configure_logging, flush_log
-logs._FLUSH_SECONDS = 60
 configure_logging(FORMAT)
 log = logging.getLogger("gannet_serving.test")
 log.info("model %s: loading", "two\\nlines \\x1b[31m \\udcff")
@@ -16,7 +14,7 @@ try:
     raise ValueError("the reason")
 except ValueError:
     log.exception("request %s: failed", "r-1")
-flush_log()
+flush_log(60)
 """
 
 

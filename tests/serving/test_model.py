@@ -287,12 +287,16 @@ def test_no_request_ever_meets_a_closed_model(tmp_path: Path) -> None:
     model.sync()
     begun, stop = Barrier(9), Event()
 
+    def lease() -> None:
+        with model.servables.lease(None) as (_, session):
+            assert session.open
+            assert session.open
+
     def call() -> None:
+        lease()
         begun.wait(60)
         while not stop.is_set():
-            with model.servables.lease(None) as (_, session):
-                assert session.open
-                assert session.open
+            lease()
 
     with ThreadPoolExecutor(8) as pool:
         callers = [pool.submit(call) for _ in range(8)]

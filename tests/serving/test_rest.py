@@ -128,6 +128,7 @@ def test_a_request_beyond_its_time(models: Path, pause: Any) -> None:
     options = ServerOptions(rest_api_timeout_in_ms=3000)
     with LocalServer(models, rest=True, options=options) as server, connected(server) as connection:
         connection.request("POST", "/v1/models/pausing:predict", body_of(pause))
+        pause.wait_until_running()
         assert error_of(connection.getresponse()) == (504, "Timed out waiting for notification")
         pause.end()
 
